@@ -1,0 +1,28 @@
+"""smply: a self-hosted home for XState machines.
+
+`Client` and `AsyncClient` talk to a server; the errors they raise are in `smply.errors`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from smply import errors
+
+if TYPE_CHECKING:
+    from smply.client import AsyncClient, Client
+
+__all__ = ["AsyncClient", "Client", "__version__", "errors"]
+
+
+def __getattr__(name: str) -> Any:
+    # The clients bring httpx, which the command line's `--help` must not wait for.
+    if name in ("AsyncClient", "Client"):
+        from smply import client
+
+        return getattr(client, name)
+    if name == "__version__":
+        from importlib import metadata
+
+        return metadata.version("smply")
+    raise AttributeError(f"module 'smply' has no attribute {name!r}")

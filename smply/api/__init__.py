@@ -1,0 +1,104 @@
+"""The State Backed HTTP API, and what smply adds to it, as an ASGI app."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from smply.api import instances, machines, unbuilt, versions
+from smply.api._wire import error_answer, show_id
+from smply.engine import Engine
+from smply.errors import ApiError, NotBuilt, NotFound
+from smply.identity import Actor, Identity
+
+__all__ = ["create_app", "show_user"]
+
+_Verb = Callable[[Request, Engine, Actor], Awaitable[Response]]
+
+_ROUTES: tuple[tuple[str, str, _Verb], ...] = (
+    # Routes are tried in this order: the path of an event comes first.
+    ("POST", "/machines/{machineSlug}/i/{instanceSlug}/events", instances.send_event),
+    ("GET", "/machines/{machineSlug}/i/{instanceSlug}", instances.get_instance),
+    ("POST", "/machines/{machineSlug}", instances.create_instance),
+    ("GET", "/machines/{machineSlug}/i", instances.list_instances),
+    ("GET", "/machines/{machineSlug}/i/{instanceSlug}/admin", instances.get_instance_admin),
+    ("GET", "/machines/{machineSlug}/i/{instanceSlug}/events", instances.list_transitions),
+    ("GET", "/machines", machines.list_machines),
+    ("POST", "/machines", machines.create_machine),
+    ("GET", "/machines/{machineSlug}", machines.get_machine),
+    ("GET", "/machines/{machineSlug}/v", versions.list_versions),
+    ("POST", "/machines/{machineSlug}/v", versions.provision_version),
+    ("PUT", "/machines/{machineSlug}/v/{signedMachineVersionId}", versions.finalize_version),
+    ("GET", "/smply/machines/{machineSlug}/v/{machineVersionId}", versions.get_version),
+    ("GET", "/smply/machines/{machineSlug}/i/{instanceSlug}", instances.inspect_instance),
+)
+"""Every route that is built, but the upload; what is not is in `unbuilt.ROUTES`."""
+
+_UPLOAD = "/code-uploads/{uploadId}"
+
+
+def create_app(engine: Engine, identity: Identity) -> ASGIApp:
+    """The app that answers for this engine; `identity` tells who asks."""
+
+    def answered(verb: _Verb) -> ASGIApp:
+        async def answer(request: Request) -> Response:
+            _refuse_unbuilt_headers(request)
+            return await verb(request, engine, identity.actor(request.headers))
+
+        return _Endpoint(answer)
+
+    async def upload(request: Request) -> Response:
+        return await versions.upload_code(request, engine)
+
+    routes = [Route(path, answered(verb), methods=[method]) for method, path, verb in _ROUTES]
+    routes.append(Route(_UPLOAD, _Endpoint(upload), methods=["POST"]))
+    routes += [
+        Route(path, _Endpoint(_not_built), methods=None if method == "*" else [method])
+        for method, path in unbuilt.ROUTES
+    ]
+    paths = dict.fromkeys(route.path for route in routes)
+    routes += [Route(path, _Endpoint(_wrong_method)) for path in paths]
+    return Router(routes, redirect_slashes=False, default=_Endpoint(_nothing_there))
+
+
+def show_user(user: bytes) -> str:
+    """`usr_…`, as a person's id is shown."""
+    return show_id("usr", user)
+
+
+class _Endpoint:
+    """A verb as an ASGI app: its answer, or the error that it raises, in one shape."""
+
+    def __init__(self, verb: Callable[[Request], Awaitable[Response]]) -> None:
+        self._verb = verb
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response = await self._verb(Request(scope, receive))
+        except ApiError as exc:
+            response = error_answer(exc)
+        await response(scope, receive, send)
+
+
+def _refuse_unbuilt_headers(request: Request) -> None:
+    for name, _ in request.scope["headers"]:
+        if name in unbuilt.HEADERS:
+            raise NotBuilt(f"the header {name.decode()} is not supported yet")
+
+
+async def _not_built(request: Request) -> Response:
+    raise NotBuilt(f"{request.method} {request.url.path} is not built yet")
+
+
+async def _wrong_method(request: Request) -> Response:
+    raise ApiError(
+        f"{request.url.path} does not take {request.method}", code="not-allowed", status=405
+    )
+
+
+async def _nothing_there(request: Request) -> Response:
+    raise NotFound(f"there is nothing at {request.method} {request.url.path}")

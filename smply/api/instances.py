@@ -1,0 +1,198 @@
+"""Routes of instances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+from starlette.requests import Request
+from starlette.responses import Response
+
+from smply.api._wire import (
+    PAGE_SIZE,
+    body_of,
+    checked_name,
+    cursor_in,
+    json_answer,
+    name_in,
+    one_line,
+    page_answer,
+    parse_id,
+    refuse_unbuilt_members,
+    show_time,
+    text_answer,
+)
+from smply.api.versions import version_info
+from smply.engine import Engine, Instance, InstanceRow, ListedInstance, TransitionRow
+from smply.errors import InvalidParameter
+from smply.identity import Actor
+
+
+class _Create(msgspec.Struct, rename="camel"):
+    slug: str
+    context: Raw = Raw(b"{}")
+    machine_version_id: str | UnsetType = UNSET
+
+
+class _Send(msgspec.Struct, rename="camel"):
+    event: Raw
+    if_state: Raw | UnsetType = UNSET
+    dry_run: Raw | UnsetType = UNSET
+
+
+class _Event(msgspec.Struct):
+    type: str
+
+
+async def create_instance(request: Request, engine: Engine, actor: Actor) -> Response:
+    """`POST /machines/{m}`: the state after the initial transition, as 200 (S28)."""
+    body = await body_of(request, _Create)
+    context = one_line(body.context)
+    if not context.startswith(b"{"):
+        raise InvalidParameter("context must be a JSON object", parameter="context")
+    shown = "" if body.machine_version_id is UNSET else body.machine_version_id
+    answer = await engine.instances.create(
+        actor.org,
+        name_in(request, "machineSlug"),
+        checked_name(body.slug, "slug"),
+        context,
+        parse_id("ver", shown, "machineVersionId") if shown else None,
+        shown,
+        actor.auth,
+    )
+    return text_answer(answer)
+
+
+async def send_event(request: Request, engine: Engine, actor: Actor) -> Response:
+    """`POST /machines/{m}/i/{i}/events` `{"event"}`: the state once it has settled (S48)."""
+    body = await body_of(request, _Send)
+    refuse_unbuilt_members(ifState=body.if_state, dryRun=body.dry_run)
+    answer = await engine.instances.send(
+        actor.org,
+        name_in(request, "machineSlug"),
+        name_in(request, "instanceSlug"),
+        event_of(body.event),
+        actor.auth,
+    )
+    return text_answer(answer)
+
+
+async def get_instance(request: Request, engine: Engine, actor: Actor) -> Response:
+    """`GET /machines/{m}/i/{i}`: the public state, if allowRead permits (S91)."""
+    answer = await engine.instances.read(
+        actor.org, name_in(request, "machineSlug"), name_in(request, "instanceSlug"), actor.auth
+    )
+    return text_answer(answer)
+
+
+async def get_instance_admin(request: Request, engine: Engine, actor: Actor) -> Response:
+    """`GET /machines/{m}/i/{i}/admin`: the whole context; no authorizer is asked (S38)."""
+    return json_answer(_administrative(await _inspect(request, engine, actor)))
+
+
+async def inspect_instance(request: Request, engine: Engine, actor: Actor) -> Response:
+    """`GET /smply/machines/{m}/i/{i}`: the administrative state, and what it waits for."""
+    found = await _inspect(request, engine, actor)
+    waiting = [owed for owed in found.deliveries if owed.parked is None]
+    shown = {
+        **_administrative(found),
+        **_ending(found.row),
+        "seq": found.row.seq,
+        "ts": found.row.ts,
+        "timers": [
+            {
+                "delivery": owed.id,
+                "id": owed.key or "",
+                "event": Raw(owed.event.encode()),
+                "due": show_time(owed.due),
+            }
+            for owed in waiting
+        ],
+        "services": [],
+        "deliveries": {"waiting": len(waiting), "parked": len(found.deliveries) - len(waiting)},
+    }
+    return json_answer(shown)
+
+
+async def list_instances(request: Request, engine: Engine, actor: Actor) -> Response:
+    """`GET /machines/{m}/i`: a page of `{"slug", "createdAt", "status", "machineVersion"}`."""
+    machine = name_in(request, "machineSlug")
+    rows = engine.instances.list(actor.org, machine, cursor_in(request), PAGE_SIZE + 1)
+    versions = {
+        version: version_info(engine.machines.version_of(actor.org, version))
+        for version in {row.version for row in rows}
+    }
+
+    def show(row: ListedInstance) -> dict[str, Any]:
+        return {
+            "slug": row.name,
+            "createdAt": show_time(row.created_at),
+            "status": row.status,
+            "machineVersion": versions[row.version],
+        }
+
+    return page_answer("instances", rows, show, lambda row: row.id)
+
+
+async def list_transitions(request: Request, engine: Engine, actor: Actor) -> Response:
+    """`GET /machines/{m}/i/{i}/events`: a page of transitions, oldest first (S41)."""
+    rows = await engine.instances.transitions(
+        actor.org,
+        name_in(request, "machineSlug"),
+        name_in(request, "instanceSlug"),
+        cursor_in(request),
+        PAGE_SIZE + 1,
+    )
+    return page_answer("transitions", rows, _transition, lambda row: row.seq)
+
+
+def event_of(raw: Raw) -> bytes:
+    """The event as a JSON object with a string `type`; a text stands for that type (S44).
+
+    Raises InvalidParameter.
+    """
+    text = one_line(raw)
+    if text.startswith(b'"'):
+        text = b'{"type":' + text + b"}"
+    try:
+        if not msgspec.json.decode(text, type=_Event).type:
+            raise InvalidParameter("the event's type is empty", parameter="event")
+    except msgspec.DecodeError as exc:
+        raise InvalidParameter(
+            "an event is a text, or an object with a text as its type", parameter="event"
+        ) from exc
+    return text
+
+
+async def _inspect(request: Request, engine: Engine, actor: Actor) -> Instance:
+    return await engine.instances.inspect(
+        actor.org, name_in(request, "machineSlug"), name_in(request, "instanceSlug")
+    )
+
+
+def _administrative(found: Instance) -> dict[str, Any]:
+    row = found.row
+    return {
+        "state": Raw(row.value.encode()),
+        "context": Raw(row.context.encode()),
+        "status": row.status,
+        "tags": Raw(row.tags.encode()),
+        "done": row.done,
+        "machineVersion": version_info(found.version),
+        "createdAt": show_time(row.created_at),
+    }
+
+
+def _ending(row: InstanceRow) -> dict[str, Raw]:
+    """How an XState 5 machine ended: its `output` or `error`, where there is one."""
+    rest = msgspec.json.decode(row.rest, type=dict[str, Raw])
+    return {name: rest[name] for name in ("output", "error") if name in rest}
+
+
+def _transition(row: TransitionRow) -> dict[str, Any]:
+    return {
+        "createdAt": show_time(row.ts),
+        "state": Raw(row.value.encode()),
+        "event": Raw(row.event.encode()),
+    }

@@ -1,0 +1,62 @@
+"""Routes of machines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from starlette.requests import Request
+from starlette.responses import Response
+
+from smply.api._wire import (
+    PAGE_SIZE,
+    body_of,
+    checked_name,
+    cursor_in,
+    json_answer,
+    name_in,
+    page_answer,
+    show_time,
+)
+from smply.api.versions import version_info
+from smply.engine import Engine, MachineRow
+from smply.errors import NotBuilt
+from smply.identity import Actor
+
+
+class _Create(msgspec.Struct, rename="camel"):
+    slug: str
+    indexes: list[str] | UnsetType = UNSET
+
+
+async def create_machine(request: Request, engine: Engine, actor: Actor) -> Response:
+    """`POST /machines` `{"slug"}`: 201 without a body."""
+    body = await body_of(request, _Create)
+    if body.indexes:
+        raise NotBuilt("indexes are not supported yet")
+    await engine.machines.create(actor.org, checked_name(body.slug, "slug"))
+    return Response(status_code=201)
+
+
+async def get_machine(request: Request, engine: Engine, actor: Actor) -> Response:
+    """`GET /machines/{m}`: `{"machine": {"createdAt", "currentVersion"?, "indexes"}}`."""
+    machine = engine.machines.get(actor.org, name_in(request, "machineSlug"))
+    shown = {"createdAt": show_time(machine.created_at), **_current(machine)}
+    return json_answer({"machine": {**shown, "indexes": machine.indexes}})
+
+
+async def list_machines(request: Request, engine: Engine, actor: Actor) -> Response:
+    """`GET /machines`: a page of `{"slug", "createdAt", "currentVersion"?}`."""
+    rows = engine.machines.list(actor.org, cursor_in(request), PAGE_SIZE + 1)
+    return page_answer("machines", rows, _summary, lambda row: row.id)
+
+
+def _summary(machine: MachineRow) -> dict[str, Any]:
+    return {
+        "slug": machine.name, "createdAt": show_time(machine.created_at), **_current(machine)
+    }  # fmt: skip
+
+
+def _current(machine: MachineRow) -> dict[str, Any]:
+    return {"currentVersion": version_info(machine.current)} if machine.current else {}

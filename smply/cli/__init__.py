@@ -1,0 +1,157 @@
+"""The command line: the Typer app, its groups, and `main`."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout, suppress
+from typing import Annotated, Any
+
+import typer
+from typer.main import get_command
+
+from smply.cli import completion, instances, machines, quickstart, versions
+from smply.cli._argv import Line, asks_for_json, command_table, rewrite
+from smply.cli._command import SETTINGS, global_parameters, version_text
+from smply.cli._errors import INTERRUPTED, USAGE, report
+from smply.cli._not_built import refuse_command
+from smply.cli._output import Output, ReaderGone, Wishes
+from smply.cli._usage import usage_error
+from smply.config import completion_asked
+
+__all__ = ["build_app", "main"]
+
+_PROGRAM = "smply"
+_VERSION_LINES = (["--version"], ["-V"], ["--smply-version"])
+
+
+def build_app() -> typer.Typer:
+    """The whole command line as a Typer app."""
+    app = typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings=SETTINGS,
+    )
+    app.callback(invoke_without_command=True)(_root())
+    app.add_typer(machines.app, name="machines")
+    app.add_typer(versions.app, name="machine-versions")
+    app.add_typer(versions.app, name="versions", hidden=True)
+    app.add_typer(instances.app, name="instances")
+    app.add_typer(instances.app, name="machine-instances", hidden=True)
+    quickstart.declare(app, main)
+    completion.declare(app)
+    return app
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit status (`contract/cli.md`, "Ours")."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        _prepare_streams()
+        status = _run(args)
+        sys.stdout.flush()
+        return status
+    except (ReaderGone, BrokenPipeError):
+        _forget_stdout()
+        return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as exc:
+        told = report(exc)
+        Output(Wishes(view="json" if asks_for_json(args) else None)).error(told)
+        return told.exit_status
+
+
+def _run(args: list[str]) -> int:
+    if args in _VERSION_LINES:
+        # Needs no table of commands, and nobody should wait for it.
+        print(version_text())
+        return 0
+    if completion_asked():
+        completion.answer_shells()
+        return _called(get_command(build_app()), args)
+    tree = get_command(build_app())
+    table = command_table(tree)
+    line = rewrite(args, table)
+    refuse_command(line.words)
+    if line.is_group and not _asks_root(line.args):
+        return _help_instead(tree, line.words)
+    try:
+        return _called(*_found(tree, line))
+    except typer.TyperException as exc:
+        raise usage_error(exc, line.words, table) from exc
+
+
+def _found(tree: Any, line: Line) -> tuple[Any, list[str], str]:
+    """The command that a line names, its own arguments, and the name it goes by.
+
+    Typer would find it too, but would first read the options of every group on the way.
+    """
+    at = 0
+    for word in line.words:
+        if word not in getattr(tree, "commands", {}):
+            break
+        tree, at = tree.commands[word], at + 1
+    return tree, line.args[at:], " ".join([_PROGRAM, *line.words[:at]])
+
+
+def _called(tree: Any, args: list[str], name: str = _PROGRAM) -> int:
+    try:
+        status = tree.main(args=args, prog_name=name, standalone_mode=False)
+    except SystemExit as exc:
+        # Typer leaves by itself when it has answered a shell, and when our reader has gone.
+        return 0 if exc.code is None or not completion_asked() else int(exc.code)
+    return int(status or 0)
+
+
+def _root() -> Any:
+    def root(ctx: typer.Context, **options: Any) -> None:
+        """State machines that live: a self-hosted home for XState."""
+        if options["version"] or options["smply_version"]:
+            print(version_text())
+
+    version = inspect.Parameter(
+        "version",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=False,
+        annotation=Annotated[bool, typer.Option("--version", help="The same, alone.")],
+    )
+    context = inspect.Parameter(
+        "ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
+    )
+    root.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [context, *global_parameters(), version]
+    )
+    return root
+
+
+def _asks_root(args: list[str]) -> bool:
+    """Whether a line without a command is complete: it asks for help or the version."""
+    return any(word in ("--help", "-h", "--version", "-V", "--smply-version") for word in args)
+
+
+def _help_instead(tree: Any, words: tuple[str, ...]) -> int:
+    """A group without a subcommand: its help, on stderr."""
+    text = io.StringIO()
+    with redirect_stdout(text):
+        _called(*_found(tree, Line(words, [*words, "--help"], is_group=True)))
+    with suppress(OSError):
+        sys.stderr.write(text.getvalue())
+    return USAGE
+
+
+def _prepare_streams() -> None:
+    """Letters that a terminal cannot show become escapes instead of errors."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _forget_stdout() -> None:
+    """Let Python's own last flush go nowhere, since nobody reads it."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,51 @@
+"""Which server a command talks to; the only place that opens a client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from smply.cli._output import Output
+    from smply.client import AsyncClient
+    from smply.clock import Clock as Clock
+    from smply.config import Config
+    from smply.models import Page
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def open_client(config: Config, output: Output) -> AsyncIterator[AsyncClient]:
+    """A client of the local profile; what machines print and the engine remarks goes to `output`.
+
+    Raises DataDirectoryError when the data directory cannot be opened.
+    """
+    import httpx
+
+    from smply.client import AsyncClient
+    from smply.server import LOCAL_URL, open_local
+
+    async with (
+        open_local(config.data_dir, clock_of(config), output.log, output.notice) as app,
+        AsyncClient(LOCAL_URL, transport=httpx.ASGITransport(app)) as client,
+    ):
+        yield client
+
+
+def clock_of(config: Config) -> Clock:
+    """The clock of the settings, by which ages are told."""
+    from smply.clock import open_clock
+
+    return open_clock(config.clock)
+
+
+async def all_pages(fetch: Callable[[str | None], Awaitable[Page[T]]]) -> list[T]:
+    """Everything that a list has, whatever the number of its pages."""
+    page = await fetch(None)
+    items = list(page.items)
+    while page.cursor is not None:
+        page = await fetch(page.cursor)
+        items += page.items
+    return items

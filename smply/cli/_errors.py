@@ -1,0 +1,113 @@
+"""From an error to what is said and the exit status (`contract/cli.md`, "Ours")."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+
+from smply.errors import (
+    ApiError,
+    Conflict,
+    NoAnswer,
+    NotConfirmed,
+    NotFound,
+    SmplyError,
+    UsageError,
+)
+
+USAGE = 2
+INTERRUPTED = 130
+
+_STATUS_OF_KIND: tuple[tuple[type[SmplyError], int], ...] = (
+    (UsageError, USAGE),
+    (NotConfirmed, 3),
+    (NoAnswer, 7),
+)
+_STATUS_OF_HTTP = {401: 4, 403: 4, 404: 5, 409: 6, 412: 6, 504: 7}
+
+_STACK_LINES = 3
+"""Lines of a stack that people are shown; `--json` has all."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a command was about, so that a hint can name it."""
+
+    machine: str | None = None
+    instance: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """An error as it is told: a sentence, evidence below it, one next step."""
+
+    code: str
+    message: str
+    hint: str | None
+    exit_status: int
+
+    @property
+    def sentence(self) -> str:
+        return self.message.partition("\n")[0]
+
+    @property
+    def evidence(self) -> list[str]:
+        return self.message.split("\n")[1:]
+
+
+def report(error: Exception, subject: Subject = Subject()) -> Report:
+    """What is said of an error that met a command."""
+    if not isinstance(error, SmplyError):
+        error = _known(error)
+    hint = error.hint or _hint(error, subject)
+    return Report(error.code, error.message, hint, exit_status(error))
+
+
+def exit_status(error: SmplyError) -> int:
+    """The exit status that an error ends a command with."""
+    if isinstance(error, ApiError):
+        return _STATUS_OF_HTTP.get(error.status, 1)
+    return next((status for kind, status in _STATUS_OF_KIND if isinstance(error, kind)), 1)
+
+
+def shortened(evidence: list[str]) -> tuple[list[str], bool]:
+    """Evidence for people, its stack cut; and whether something was cut."""
+    stack = [at for at, line in enumerate(evidence) if re.match(r"\s*at ", line)]
+    hidden = set(stack[_STACK_LINES:])
+    return [line for at, line in enumerate(evidence) if at not in hidden], bool(hidden)
+
+
+def nearest(word: str, known: list[str]) -> str | None:
+    """The known word that was probably meant."""
+    return next(iter(difflib.get_close_matches(word, known, n=1)), None)
+
+
+def _hint(error: SmplyError, subject: Subject) -> str | None:
+    """The next step for what a server said; its sentence names what is missing or taken."""
+    sentence = error.message.partition("\n")[0]
+    if isinstance(error, NotFound):
+        if " has no instance " in sentence:
+            return f"smply instances list -m {subject.machine}"
+        if " has no version " in sentence:
+            return f"smply machine-versions list -m {subject.machine}"
+        return "smply machines list"
+    if isinstance(error, Conflict) and sentence.endswith("already"):
+        if subject.instance:
+            return f"smply instances get -m {subject.machine} -i {subject.instance}"
+        return f"smply machine-versions create -m {subject.machine} -r REFERENCE -c --node FILE"
+    return None
+
+
+def _known(error: Exception) -> SmplyError:
+    """A fault of our own, told in one line with its place."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})" if trace else ""
+    return SmplyError(
+        f"smply met a fault of its own: {type(error).__name__}: {error}{place}",
+        code="internal",
+        hint="please report it with the command that you ran",
+    )

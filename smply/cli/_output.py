@@ -1,0 +1,260 @@
+"""The one sink of the command line: data to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+from smply.cli._errors import Report, shortened
+from smply.cli._frame import ASCII, UNICODE, Frame, Marks
+from smply.cli._text import harmless
+from smply.config import color_wanted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from smply.models import LogEntry, Notice
+
+_SPINNER_AFTER_SECONDS = 1.0
+_VERB_WIDTH = 11
+_IN_ASCII = str.maketrans({"│": "|", "…": "...", "→": "->"})
+_INDENT = " " * 7
+"""Below `error: ` and `hint:  `."""
+
+
+class ReaderGone(Exception):
+    """Whoever read our stdout has closed it; that ends a command without an error."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What was asked of the output; `view` is `json`, `tree`, `table` or None for what fits."""
+
+    view: str | None = None
+    fields: tuple[str, ...] = ()
+    jq: str | None = None
+    quiet: bool = False
+
+    @property
+    def json(self) -> bool:
+        """Whether JSON was asked for, errors included."""
+        return self.view == "json" or bool(self.fields) or self.jq is not None
+
+
+class Output:
+    """Writes a command's answer, remarks and errors, for people or for programs."""
+
+    def __init__(
+        self,
+        wishes: Wishes = Wishes(),
+        *,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+        width: int | None = None,
+    ) -> None:
+        self._wishes = wishes
+        self._stdout = stdout or sys.stdout
+        self._stderr = stderr or sys.stderr
+        self._width = width
+        self.for_people = not wishes.json and (wishes.view is not None or self._stdout.isatty())
+
+    # Data.
+
+    def json(self, value: Any) -> None:
+        """Print a value as the npm tool does: JSON with two spaces, UTF-8 as it is."""
+        from smply.cli._shapes import plain
+
+        value = plain(value)
+        if self._wishes.fields:
+            value = self._picked(value, self._wishes.fields)
+        if self._wishes.jq is None:
+            self._data(self._text_of(value))
+            return
+        from smply.cli._select import run_jq
+
+        for result in run_jq(self._wishes.jq, value):
+            self._data(result if isinstance(result, str) else self._text_of(result))
+
+    def text(self, text: str, *, dim: bool = False) -> None:
+        """Print a text as it is."""
+        self._data(self._paint(text, self._stdout, dim=dim))
+
+    @property
+    def asked_for_json(self) -> bool:
+        """Whether JSON was asked for by an option."""
+        return self._wishes.json
+
+    def lines(self, draw: Callable[[Frame], Iterable[Text]], now: int) -> None:
+        """Print what `draw` makes of the screen there is; `now` in milliseconds of the epoch."""
+        # Into a text first: Rich would end the process itself if it met a closed pipe.
+        screen = io.StringIO()
+        console = self._console(screen, terminal=self._stdout.isatty())
+        height = console.height if self._stdout.isatty() else None
+        for line in draw(Frame(console.width, height, self.marks, now)):
+            console.print(line, soft_wrap=True)
+        self._data(screen.getvalue().removesuffix("\n"))
+
+    @property
+    def marks(self) -> Marks:
+        """The signs that stdout can show."""
+        return UNICODE if _speaks_utf8(self._stdout) else ASCII
+
+    # Everything else.
+
+    def step(self, verb: str, text: str) -> None:
+        """`Built      toggler.ts …`: something is done."""
+        self.comment(f"{self._paint(verb.ljust(_VERB_WIDTH), bold=True)}{harmless(text)}")
+
+    def next(self, text: str) -> None:
+        """The command that probably comes next."""
+        self.comment()
+        self.step("Next", text)
+
+    def remark(self, text: str) -> None:
+        """Something worth knowing that is no error; `--quiet` silences it."""
+        self._aside(self._paint(f"remark: {_one_line(text)}", dim=True))
+
+    def comment(self, text: str = "") -> None:
+        """A line that helps a person who watches."""
+        if not self._wishes.json:
+            self._aside(text)
+
+    def empty(self, sentence: str, command: str) -> None:
+        """A list is empty; `command` would put something into it."""
+        self.comment(sentence)
+        self.comment(f"{self._paint('hint:', bold=True)}  {command}")
+
+    def notice(self, notice: Notice) -> None:
+        """A remark of the engine."""
+        self.remark(notice.text)
+
+    def log(self, entry: LogEntry) -> None:
+        """What machine code printed, or an error of it that nobody handled."""
+        if self._wishes.quiet and entry.stream == "stdout":
+            return
+        source = f"{entry.instance or entry.machine} {entry.phase}:"
+        for line in _log_lines(entry.text):
+            self._tell(self._paint(f"{source} {harmless(line)}", dim=True))
+
+    def error(self, report: Report) -> None:
+        """Say what went wrong, as one object where JSON was asked for."""
+        if self._wishes.json:
+            fields = {"code": report.code, "message": report.message, "hint": report.hint}
+            self._tell(_json({"error": fields}, ascii_only=not _speaks_utf8(self._stderr)))
+            return
+        evidence, cut = shortened(report.evidence)
+        hint = report.hint or ("the same with --json has the whole stack" if cut else None)
+        self._tell(f"{self._paint('error:', red=True, bold=True)} {harmless(report.sentence)}")
+        # A source frame brings its own margin; its first line is empty.
+        margin = " " if evidence and not evidence[0] else _INDENT
+        for line in evidence:
+            self._tell(self._clipped(f"{margin}{harmless(line)}".rstrip()))
+        if hint:
+            gap = "\n" if margin == " " and evidence else ""
+            self._tell(f"{gap}{self._paint('hint:', bold=True)}  {harmless(hint)}")
+
+    @asynccontextmanager
+    async def waiting(self, text: str) -> AsyncIterator[None]:
+        """A spinner for what takes over a second; gone afterwards."""
+        if self._wishes.quiet or self._wishes.json or not self._stderr.isatty():
+            yield
+            return
+        import asyncio
+
+        status = self._console(self._stderr).status(text)
+        timer = asyncio.get_running_loop().call_later(_SPINNER_AFTER_SECONDS, status.start)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            status.stop()
+
+    # The streams.
+
+    def _aside(self, text: str) -> None:
+        if not self._wishes.quiet:
+            self._tell(text)
+
+    def _data(self, text: str) -> None:
+        try:
+            self._stdout.write(text + "\n")
+            self._stdout.flush()
+        except BrokenPipeError as exc:
+            raise ReaderGone from exc
+
+    def _tell(self, text: str) -> None:
+        # Nobody is there to hear that nobody hears us.
+        with suppress(OSError):
+            shown = text if _speaks_utf8(self._stderr) else text.translate(_IN_ASCII)
+            self._stderr.write(shown + "\n")
+            self._stderr.flush()
+
+    def _picked(self, value: Any, names: Sequence[str]) -> Any:
+        from smply.cli._select import pick
+
+        value, missing = pick(value, names)
+        for name in missing:
+            self.remark(f"the answer has no field {name}")
+        return value
+
+    def _text_of(self, value: Any) -> str:
+        return _json(value, ascii_only=not _speaks_utf8(self._stdout))
+
+    def _console(self, stream: TextIO, *, terminal: bool | None = None) -> Console:
+        from rich.console import Console
+
+        return Console(
+            file=stream,
+            force_terminal=terminal,
+            width=self._width,
+            markup=False,
+            emoji=False,
+            highlight=False,
+            no_color=not color_wanted(),
+        )
+
+    def _paint(
+        self,
+        text: str,
+        stream: TextIO | None = None,
+        *,
+        red: bool = False,
+        bold: bool = False,
+        dim: bool = False,
+    ) -> str:
+        if not (stream or self._stderr).isatty() or not color_wanted():
+            return text
+        import typer
+
+        return typer.style(text, fg="red" if red else None, bold=bold or None, dim=dim or None)
+
+    def _clipped(self, line: str) -> str:
+        if not self._stderr.isatty():
+            return line
+        width = self._console(self._stderr).width
+        return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def _json(value: Any, *, ascii_only: bool) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=ascii_only)
+
+
+def _speaks_utf8(stream: TextIO) -> bool:
+    return (stream.encoding or "utf-8").lower().replace("-", "") == "utf8"
+
+
+def _log_lines(text: str) -> list[str]:
+    """An entry's lines; of an error with its stack the first alone."""
+    lines = text.rstrip("\n").split("\n")
+    has_stack = any(line.startswith("    at ") for line in lines)
+    return lines[:1] if has_stack else lines
+
+
+def _one_line(text: str) -> str:
+    return harmless(" ".join(text.split()))

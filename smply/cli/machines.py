@@ -1,0 +1,123 @@
+"""`smply machines …`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smply.cli._command import SETTINGS, Given, command
+from smply.cli._connect import all_pages
+from smply.cli._options import (
+    Indexes,
+    IndexSelectors,
+    JsFile,
+    MachineName,
+    NewMachineName,
+    NodeFile,
+    SkipValidation,
+)
+from smply.errors import SmplyError
+
+if TYPE_CHECKING:
+    from smply.cli._output import Output
+    from smply.client import AsyncClient
+    from smply.models import Version
+
+EXAMPLE = '{"sub": "…"}'
+
+app = typer.Typer(help="Machines: names for versions of code.", context_settings=SETTINGS)
+
+VersionReference = Annotated[
+    str,
+    typer.Option(
+        "--version-reference", "-r", metavar="TEXT", help="Your own name of the first version."
+    ),
+]
+
+
+@command(app, "create", view="tree")
+async def create(
+    given: Given,
+    machine: NewMachineName,
+    js: JsFile = None,
+    node: NodeFile = None,
+    version_reference: VersionReference = "0.0.1",
+    skip_validation: SkipValidation = False,
+    index: Indexes = None,
+    index_selectors: IndexSelectors = None,
+) -> None:
+    """Create a machine, with a file as its first version.
+
+    smply machines create -m checkout --node src/checkout.ts
+    """
+    from smply.cli._build import bundle, source_of
+    from smply.cli._not_built import refuse_indexes
+
+    refuse_indexes(index, index_selectors)
+    source = source_of(js, node)
+    code = None
+    if source is not None:
+        code = await bundle(source, machine, given.output, check=not skip_validation)
+    async with given.client() as client:
+        await client.machines.create(machine)
+        current = await _publish(client, machine, code, version_reference, given.output)
+    if given.output.for_people:
+        _tell(given.output, machine, current)
+    else:
+        from smply.cli._shapes import created_machine_json
+
+        given.output.json(created_machine_json(machine, current))
+
+
+async def _publish(
+    client: AsyncClient, machine: str, code: bytes | None, reference: str, output: Output
+) -> Version | None:
+    """Publish the first version, if there is one, and make it current."""
+    if code is None:
+        return None
+    try:
+        await client.versions.create(machine, code, client_info=reference, make_current=True)
+    except SmplyError:
+        output.step("Created", f"{machine}, without a version")
+        raise
+    return (await client.machines.get(machine)).current_version or None
+
+
+def _tell(output: Output, machine: str, current: Version | None) -> None:
+    if current is None:
+        output.step("Created", f"{machine}, without a version")
+        output.next(f"smply machine-versions create -m {machine} -r 0.0.1 -c --node FILE")
+    else:
+        output.step("Created", f"{machine}, {current.id} is current")
+        output.next(f"smply instances create -m {machine} -i NAME --auth-context '{EXAMPLE}'")
+
+
+@command(app, "list", view="table")
+async def list_machines(given: Given) -> None:
+    """List all machines."""
+    async with given.client() as client:
+        machines = await all_pages(client.machines.list)
+    if not given.output.for_people:
+        given.output.json(machines)
+    elif machines:
+        from smply.cli._lists import machine_list
+
+        given.output.lines(lambda frame: machine_list(machines, frame), given.clock.now())
+    else:
+        given.output.empty("no machines yet", "smply machines create -m NAME --node FILE")
+
+
+@command(app, "get", view="tree")
+async def get(given: Given, machine: MachineName) -> None:
+    """Show a machine and its current version."""
+    async with given.client() as client:
+        found = await client.machines.get(machine)
+    if given.output.for_people:
+        from smply.cli._lists import machine_detail
+
+        given.output.lines(lambda frame: machine_detail(machine, found, frame), given.clock.now())
+    else:
+        from smply.cli._shapes import machine_json
+
+        given.output.json(machine_json(machine, found))

@@ -1,0 +1,373 @@
+"""The two clients side by side: asynchronous and not, a few lines per verb."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from smply.client import _base as base
+from smply.errors import NoAnswer
+from smply.models import (
+    AdminState,
+    InstanceDetail,
+    InstanceSummary,
+    Machine,
+    MachineSummary,
+    Page,
+    State,
+    Transition,
+    Version,
+    VersionDetail,
+)
+
+T = TypeVar("T")
+
+_TIMEOUT_SECONDS = 100.0
+"""Longer than the 90 s that settling may take (S50)."""
+
+Act = Mapping[str, Any] | None
+"""The auth context that a request is made with, in place of the caller's own (S114)."""
+
+
+def _headers(token: str | None, org: str | None) -> dict[str, str]:
+    headers = {"content-type": "application/json"}
+    if token is not None:
+        headers["authorization"] = f"Bearer {token}"
+    if org is not None:
+        headers[base.ORG_HEADER] = org
+    return headers
+
+
+def _options(call: base.Call[Any]) -> dict[str, Any]:
+    """The arguments of httpx's `request` for a call."""
+    options: dict[str, Any] = {
+        "params": dict(call.params),
+        "headers": dict(call.headers),
+        "content": call.content,
+    }
+    if call.file is not None:
+        # The upload carries no authorization, and a content type of its own (S8).
+        options.update(content=None, data=dict(call.form), files={"file": call.file})
+    return {name: value for name, value in options.items() if value}
+
+
+def _result(call: base.Call[T], response: httpx.Response) -> T:
+    if response.is_success:
+        return call.read(response.content)
+    raise base.error_from(response.status_code, response.content)
+
+
+def _unanswered(base_url: object, exc: httpx.TransportError) -> NoAnswer:
+    if isinstance(exc, httpx.TimeoutException):
+        return NoAnswer(f"{base_url} did not answer in time", hint="try again")
+    return NoAnswer(f"{base_url} cannot be reached: {exc}", hint="is the server running?")
+
+
+class AsyncClient:
+    """An asynchronous client of a State Backed server.
+
+        async with AsyncClient("http://localhost:8000", token=token) as client:
+            state = await client.instances.send("toggler", "session-1", "toggle")
+
+    `token` is a bearer token, `org` the org id where a token leaves it open, `timeout` seconds.
+    Raises `ApiError` (by status and code) for what the server refuses, `NoAnswer` for silence.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: str | None = None,
+        org: str | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        timeout: float = _TIMEOUT_SECONDS,
+    ) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            headers=_headers(token, org),
+            transport=transport,
+            timeout=timeout,
+        )
+        self._upload = httpx.AsyncClient(transport=transport, timeout=timeout)
+        self.machines = AsyncMachines(self)
+        self.versions = AsyncVersions(self)
+        self.instances = AsyncInstances(self)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+        await self._upload.aclose()
+
+    async def ask(self, call: base.Call[T]) -> T:
+        http = self._http if call.file is None else self._upload
+        try:
+            response = await http.request(call.method, call.url, **_options(call))
+        except httpx.TransportError as exc:
+            raise _unanswered(self._http.base_url, exc) from exc
+        return _result(call, response)
+
+    async def follow(self, flow: Generator[base.Call[Any], Any, T]) -> T:
+        answer = None
+        try:
+            while True:
+                answer = await self.ask(flow.send(answer))
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+
+class AsyncMachines:
+    """`client.machines` of an `AsyncClient`."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def create(self, name: str, *, indexes: Sequence[str] = ()) -> None:
+        """Create a machine. Raises Conflict when the name is taken (Q9)."""
+        await self._client.ask(base.create_machine(name, indexes))
+
+    async def get(self, name: str) -> Machine:
+        """A machine by name. Raises NotFound."""
+        return await self._client.ask(base.get_machine(name))
+
+    async def list(self, cursor: str | None = None) -> Page[MachineSummary]:
+        """One page of machines, in the order of their creation."""
+        return await self._client.ask(base.list_machines(cursor))
+
+
+class AsyncVersions:
+    """`client.versions` of an `AsyncClient`."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def create(
+        self,
+        machine: str,
+        code: bytes,
+        *,
+        client_info: str | None = None,
+        make_current: bool = False,
+        index_selectors: Mapping[str, str] | None = None,
+    ) -> str:
+        """Upload a bundle as a version; returns its id (`ver_…`).
+
+        Raises InvalidParameter when the bundle is no machine (Q8), NotFound for the machine.
+        """
+        return await self._client.follow(
+            base.create_version(machine, code, client_info, make_current, index_selectors)
+        )
+
+    async def get(self, machine: str, version: str) -> VersionDetail:
+        """A version with its definition. Raises NotFound."""
+        return await self._client.ask(base.get_version(machine, version))
+
+    async def list(self, machine: str, cursor: str | None = None) -> Page[Version]:
+        """One page of a machine's versions, oldest first."""
+        return await self._client.ask(base.list_versions(machine, cursor))
+
+
+class AsyncInstances:
+    """`client.instances` of an `AsyncClient`."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def create(
+        self,
+        machine: str,
+        name: str,
+        *,
+        context: Mapping[str, Any] | None = None,
+        version: str | None = None,
+        act: Act = None,
+    ) -> State:
+        """Create an instance and make its initial transition (S28, S29).
+
+        Raises Conflict when the name is taken (S26), AuthorizerRefused (S92), NotFound.
+        """
+        return await self._client.ask(base.create_instance(machine, name, context, version, act))
+
+    async def send(
+        self, machine: str, name: str, event: str | Mapping[str, Any], *, act: Act = None
+    ) -> State:
+        """Send an event; the answer is the state after the instance settled (S48).
+
+        Raises AuthorizerRefused, MachineError (a guard or assign threw), NotFound.
+        """
+        return await self._client.ask(base.send_event(machine, name, event, act))
+
+    async def get(self, machine: str, name: str, *, act: Act = None) -> State:
+        """The public state; allowRead is asked (S91). Raises AuthorizerRefused, NotFound."""
+        return await self._client.ask(base.get_instance(machine, name, act))
+
+    async def get_admin(self, machine: str, name: str) -> AdminState:
+        """The administrative state, private context included (S38). Raises NotFound."""
+        return await self._client.ask(base.get_admin(machine, name))
+
+    async def inspect(self, machine: str, name: str) -> InstanceDetail:
+        """The administrative state with seq, timers and deliveries. Raises NotFound."""
+        return await self._client.ask(base.inspect_instance(machine, name))
+
+    async def list(self, machine: str, cursor: str | None = None) -> Page[InstanceSummary]:
+        """One page of a machine's instances (S40)."""
+        return await self._client.ask(base.list_instances(machine, cursor))
+
+    async def transitions(
+        self, machine: str, name: str, cursor: str | None = None
+    ) -> Page[Transition]:
+        """One page of an instance's transitions, oldest first (S41)."""
+        return await self._client.ask(base.list_transitions(machine, name, cursor))
+
+
+class Client:
+    """`AsyncClient` without `await`.
+
+    with Client("http://localhost:8000", token=token) as client:
+        state = client.instances.send("toggler", "session-1", "toggle")
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: str | None = None,
+        org: str | None = None,
+        transport: httpx.BaseTransport | None = None,
+        timeout: float = _TIMEOUT_SECONDS,
+    ) -> None:
+        self._http = httpx.Client(
+            base_url=base_url,
+            headers=_headers(token, org),
+            transport=transport,
+            timeout=timeout,
+        )
+        self._upload = httpx.Client(transport=transport, timeout=timeout)
+        self.machines = Machines(self)
+        self.versions = Versions(self)
+        self.instances = Instances(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+        self._upload.close()
+
+    def ask(self, call: base.Call[T]) -> T:
+        http = self._http if call.file is None else self._upload
+        try:
+            response = http.request(call.method, call.url, **_options(call))
+        except httpx.TransportError as exc:
+            raise _unanswered(self._http.base_url, exc) from exc
+        return _result(call, response)
+
+    def follow(self, flow: Generator[base.Call[Any], Any, T]) -> T:
+        answer = None
+        try:
+            while True:
+                answer = self.ask(flow.send(answer))
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+
+class Machines:
+    """`client.machines` of a `Client`; see `AsyncMachines`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def create(self, name: str, *, indexes: Sequence[str] = ()) -> None:
+        self._client.ask(base.create_machine(name, indexes))
+
+    def get(self, name: str) -> Machine:
+        return self._client.ask(base.get_machine(name))
+
+    def list(self, cursor: str | None = None) -> Page[MachineSummary]:
+        return self._client.ask(base.list_machines(cursor))
+
+
+class Versions:
+    """`client.versions` of a `Client`; see `AsyncVersions`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def create(
+        self,
+        machine: str,
+        code: bytes,
+        *,
+        client_info: str | None = None,
+        make_current: bool = False,
+        index_selectors: Mapping[str, str] | None = None,
+    ) -> str:
+        return self._client.follow(
+            base.create_version(machine, code, client_info, make_current, index_selectors)
+        )
+
+    def get(self, machine: str, version: str) -> VersionDetail:
+        return self._client.ask(base.get_version(machine, version))
+
+    def list(self, machine: str, cursor: str | None = None) -> Page[Version]:
+        return self._client.ask(base.list_versions(machine, cursor))
+
+
+class Instances:
+    """`client.instances` of a `Client`; see `AsyncInstances`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def create(
+        self,
+        machine: str,
+        name: str,
+        *,
+        context: Mapping[str, Any] | None = None,
+        version: str | None = None,
+        act: Act = None,
+    ) -> State:
+        return self._client.ask(base.create_instance(machine, name, context, version, act))
+
+    def send(
+        self, machine: str, name: str, event: str | Mapping[str, Any], *, act: Act = None
+    ) -> State:
+        return self._client.ask(base.send_event(machine, name, event, act))
+
+    def get(self, machine: str, name: str, *, act: Act = None) -> State:
+        return self._client.ask(base.get_instance(machine, name, act))
+
+    def get_admin(self, machine: str, name: str) -> AdminState:
+        return self._client.ask(base.get_admin(machine, name))
+
+    def inspect(self, machine: str, name: str) -> InstanceDetail:
+        return self._client.ask(base.inspect_instance(machine, name))
+
+    def list(self, machine: str, cursor: str | None = None) -> Page[InstanceSummary]:
+        return self._client.ask(base.list_instances(machine, cursor))
+
+    def transitions(self, machine: str, name: str, cursor: str | None = None) -> Page[Transition]:
+        return self._client.ask(base.list_transitions(machine, name, cursor))

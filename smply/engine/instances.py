@@ -1,0 +1,202 @@
+"""Instances: create, send, read, list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from smply.clock import Clock
+from smply.engine.deliveries import Deliveries
+from smply.engine.faults import event_type, failure, fault_of, refusal
+from smply.engine.machines import Machines
+from smply.engine.mailbox import Key, Mailbox, Mailboxes
+from smply.engine.settings import EngineSettings
+from smply.engine.step import Ask, Live, Stepper, write_of
+from smply.errors import Conflict, InvalidParameter, NotFound, TooLarge
+from smply.runtime import Refused, Snapshot, Stepped
+from smply.store import (
+    DeliveryRow,
+    InstanceRow,
+    ListedInstance,
+    MachineRow,
+    NewInstance,
+    Overdue,
+    Store,
+    TransitionRow,
+    VersionRow,
+)
+
+_PLATFORM_EVENTS = (
+    "xstate.", "done.invoke.", "done.state.", "error.platform.",
+    "error.execution", "error.communication", "statebacked.",
+)  # fmt: skip
+"""Beginnings of event types that nobody outside may send (Q64)."""
+
+_INIT = b'{"type":"xstate.init"}'
+"""The event of the first transition (Q11)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An instance as it is stored, with its version and what is owed to it."""
+
+    row: InstanceRow
+    version: VersionRow
+    deliveries: list[DeliveryRow]
+
+
+class Instances:
+    """The instances of all machines."""
+
+    def __init__(
+        self, store: Store, stepper: Stepper, machines: Machines, clock: Clock,
+        settings: EngineSettings, notice: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._stepper = stepper
+        self._machines = machines
+        self._clock = clock
+        self._settings = settings
+        self._deliveries = Deliveries(store, stepper, clock, settings, notice)
+        self._mailboxes = Mailboxes(self._mailbox)
+        self._named: int | None = None
+
+    async def create(
+        self, org: bytes, machine: str, name: str, context: bytes, version: bytes | None,
+        shown: str, auth: bytes,
+    ) -> str:  # fmt: skip
+        """Make an instance and its initial transition; returns the public answer (S28).
+
+        `context` is a JSON object that is merged over the machine's own (S29, Q60); `version` is
+        None for the current one (S4), `shown` its id as the caller wrote it. Raises NotFound,
+        Conflict when the name is taken (S26), AuthorizerRefused (S92), MachineError.
+        """
+        owner = self._machines.get(org, machine)
+        chosen = self._version_for(org, owner, version, shown)
+        if self._store.get_instance(owner.id, name) is not None:
+            raise _taken(machine, name)
+        host = await self._stepper.host(org, chosen.id, machine)
+        answer = await host.start(name, self._clock.now(), context, auth)
+        if not isinstance(answer, Stepped):
+            raise fault_of(answer, machine, name, None, auth)
+        new = NewInstance(org, owner.id, name, chosen.id, answer.ts)
+        first = write_of(0, chosen.id, answer, Ask(_INIT, auth, "client"))
+        row = None
+        try:
+            row = await self._store.create_instance(new, first)
+        finally:
+            if row is None:
+                host.drop(answer.instance, answer.seq)
+        if row is None:
+            raise _taken(machine, name)
+        host.commit(answer.instance, answer.seq, row)
+        if answer.deliveries:
+            return await self._mailboxes.of((org, machine, name)).put(None)
+        return answer.answer
+
+    async def send(self, org: bytes, machine: str, name: str, event: bytes, auth: bytes) -> str:
+        """Give an instance an event; returns the public answer once it has settled (S48).
+
+        `event` is a JSON object with a string `type` (S44). Raises InvalidParameter for types of
+        the platform (Q64), TooLarge (Q46), NotFound, AuthorizerRefused, MachineError, NotBuilt.
+        """
+        if len(event) > self._settings.event_bytes_max:
+            raise TooLarge(f"the event has more than {self._settings.event_bytes_max:,} bytes")
+        kind = event_type(event)
+        if kind.startswith(_PLATFORM_EVENTS):
+            raise InvalidParameter(
+                f'events of type "{kind}" belong to the platform and cannot be sent',
+                parameter="event",
+            )
+        return await self._mailboxes.of((org, machine, name)).put(Ask(event, auth, "client"))
+
+    async def read(self, org: bytes, machine: str, name: str, auth: bytes) -> str:
+        """The public answer, if allowRead permits (S91). Raises NotFound, AuthorizerRefused."""
+        row = await self._current(org, machine, name)
+        host = await self._stepper.host(org, row.version, machine)
+        answer = await host.read(
+            row.id, name, row.seq, lambda: Snapshot(row.value, row.context, row.rest), auth
+        )
+        if isinstance(answer, Refused):
+            raise refusal("allowRead", answer, machine, f"the reading of {name}", auth)
+        if answer is not None:
+            raise failure(answer, f"allowRead was asked about {name}")
+        return row.answer
+
+    async def inspect(self, org: bytes, machine: str, name: str) -> Instance:
+        """An instance whole; no authorizer is asked (S38). Raises NotFound."""
+        row = await self._current(org, machine, name)
+        version = self._machines.version_of(org, row.version)
+        return Instance(row, version, self._store.deliveries(row.id))
+
+    def list(self, org: bytes, machine: str, after: int, limit: int) -> Sequence[ListedInstance]:
+        """The instances of a machine after the row `after` (S40). Raises NotFound."""
+        return self._store.list_instances(org, self._machines.get(org, machine).id, after, limit)
+
+    async def transitions(
+        self, org: bytes, machine: str, name: str, after: int, limit: int
+    ) -> Sequence[TransitionRow]:
+        """The transitions of an instance after seq `after`, oldest first (S41)."""
+        row = await self._current(org, machine, name)
+        return self._store.list_transitions(row.id, after, limit)
+
+    def overdue_elsewhere(self, org: bytes) -> Overdue | None:
+        """The instances but the one last named that have overdue deliveries, or None."""
+        if self._named is None:
+            return None
+        found = self._store.overdue_elsewhere(org, self._named, self._clock.now())
+        return found if found.count else None
+
+    async def _current(self, org: bytes, machine: str, name: str) -> InstanceRow:
+        """The row of an instance, with what is overdue made first where nothing else would."""
+        row = self._row(org, machine, name)
+        if self._settings.deliver_on_read and self._overdue(row):
+            await self._mailboxes.of((org, machine, name)).put(None)
+            row = self._row(org, machine, name)
+        return row
+
+    def _overdue(self, row: InstanceRow) -> bool:
+        due = self._store.next_due(row.id)
+        return due is not None and due <= self._clock.now()
+
+    def _row(self, org: bytes, machine: str, name: str) -> InstanceRow:
+        row = self._store.get_instance(self._machines.get(org, machine).id, name)
+        if row is None:
+            raise NotFound(f"{machine} has no instance {name}")
+        self._named = row.id
+        return row
+
+    def _version_for(
+        self, org: bytes, machine: MachineRow, version: bytes | None, shown: str
+    ) -> VersionRow:
+        if version is not None:
+            return self._machines.version(org, machine, version, shown)
+        if machine.current is None:
+            raise InvalidParameter(
+                f"{machine.name} has no current version", parameter="machineVersionId"
+            )
+        return machine.current
+
+    def _mailbox(self, key: Key) -> Mailbox:
+        return Mailbox(lambda: self._open(key), self._stepper, self._deliveries, self._settings)
+
+    def _open(self, key: Key) -> Live:
+        org, machine, name = key
+        row = self._row(org, machine, name)
+        return Live(
+            id=row.id,
+            org=org,
+            machine=machine,
+            machine_id=row.machine,
+            name=name,
+            version=row.version,
+            status=row.status,
+            seq=row.seq,
+            ts=row.ts,
+            answer=row.answer,
+            next_due=self._store.next_due(row.id),
+        )
+
+
+def _taken(machine: str, name: str) -> Conflict:
+    return Conflict(f"{machine} has an instance named {name} already")

@@ -1,0 +1,176 @@
+"""The life of one transition: ask the machine, commit what it says, let the effects run.
+
+A step is pure: no effect has run when it is committed, so that one which loses the race has done
+nothing and is made again (S59-S61).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from smply.clock import Clock
+from smply.engine.faults import fault_of
+from smply.errors import ApiError
+from smply.runtime import Code, Delivery, Host, Later, Runtime, Snapshot, StepEvent, Stepped
+from smply.store import Cancel, Clear, DeliveryRow, Set, StepWrite, Store
+
+AT_ONCE = 0
+"""When an undelayed send to itself is due: before every timer, however late that one is."""
+
+
+class LostRace(Exception):
+    """Somebody else moved the instance on; look again and make the step anew."""
+
+
+@dataclass(slots=True)
+class Live:
+    """What is kept of an instance between its steps; true as long as nobody else moved it."""
+
+    id: int
+    org: bytes
+    machine: str
+    machine_id: int
+    name: str
+    version: bytes
+    status: str
+    seq: int
+    ts: int
+    answer: str
+    next_due: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """An event that an instance shall take. `auth` is None where no authorizer is asked (Q58)."""
+
+    event: bytes
+    auth: bytes | None
+    cause: str
+    delivery: DeliveryRow | None = None
+
+
+Outcome = Stepped | ApiError
+
+
+class Stepper:
+    """Makes steps of instances: the only place where runtime and store meet."""
+
+    def __init__(self, store: Store, runtime: Runtime, clock: Clock) -> None:
+        self._store = store
+        self._runtime = runtime
+        self._clock = clock
+
+    async def host(self, org: bytes, version: bytes, machine: str) -> Host:
+        """The process that runs a version of the machine of this name."""
+        return await self._runtime.host(
+            (org, version, machine), lambda: self._code(org, version, machine)
+        )
+
+    async def advance(self, live: Live, asks: Sequence[Ask]) -> list[Outcome]:
+        """Make one step per ask, each on the one before, and commit them together.
+
+        Returns outcomes in order: fewer than asks when one had effects, since what it sends must
+        come before the next event. Raises LostRace when the instance had moved on.
+        """
+        host = await self.host(live.org, live.version, live.machine)
+        events = [
+            StepEvent(ts, ask.event, ask.auth, ask.cause)
+            for ts, ask in zip(self._stamps(live, len(asks)), asks, strict=True)
+        ]
+        answers = await host.step(
+            live.id, live.name, live.seq, lambda: self._snapshot(live), events
+        )
+        outcomes: list[Outcome] = []
+        for ask, answer in zip(asks, answers, strict=True):
+            if isinstance(answer, Later):
+                break
+            if isinstance(answer, Stepped):
+                outcomes.append(answer)
+                if _sends_at_once(answer):
+                    host.drop(live.id, answer.seq + 1)
+                    break
+            else:
+                outcomes.append(fault_of(answer, live.machine, live.name, ask.event, ask.auth))
+        await self._commit(host, live, asks, outcomes)
+        return outcomes
+
+    async def _commit(
+        self, host: Host, live: Live, asks: Sequence[Ask], outcomes: list[Outcome]
+    ) -> None:
+        chain = [
+            write_of(live.id, live.version, answer, ask)
+            for ask, answer in zip(asks, outcomes, strict=False)
+            if isinstance(answer, Stepped)
+        ]
+        if not chain:
+            return
+        committed = False
+        try:
+            committed = await self._store.commit(chain)
+        finally:
+            if not committed:
+                host.drop(live.id, live.seq + 1)
+        if not committed:
+            raise LostRace
+        last = chain[-1]
+        live.seq, live.ts, live.answer = last.base + 1, last.ts, last.answer
+        if any(write.deliveries or write.took for write in chain):
+            live.next_due = self._store.next_due(live.id)
+        host.commit(live.id, live.seq)
+
+    def _stamps(self, live: Live, count: int) -> range:
+        """Times of the next steps, strictly rising per instance (Q13)."""
+        first = max(self._clock.now(), live.ts + 1)
+        return range(first, first + count)
+
+    def _snapshot(self, live: Live) -> Snapshot:
+        row = self._store.get_instance(live.machine_id, live.name)
+        if row is None or (row.id, row.seq) != (live.id, live.seq):
+            raise LostRace
+        return Snapshot(row.value, row.context, row.rest)
+
+    def _code(self, org: bytes, version: bytes, machine: str) -> Code:
+        row = self._store.get_version(org, version)
+        assert row is not None, "a version that has instances is never deleted"
+        code = self._store.get_code(org, row.code_sha256)
+        return Code(code, machine, row.adapter, row.xstate)
+
+
+def write_of(instance: int, version: bytes, step: Stepped, ask: Ask) -> StepWrite:
+    """What the store keeps of a step."""
+    return StepWrite(
+        instance=instance,
+        base=step.seq - 1,
+        ts=step.ts,
+        value=step.value,
+        context=step.context,
+        rest=step.rest,
+        answer=step.answer,
+        tags=step.tags,
+        done=step.done,
+        version=version,
+        event=ask.event.decode(),
+        auth=None if ask.auth is None else ask.auth.decode(),
+        cause=ask.cause,
+        cause_id=None if ask.delivery is None else ask.delivery.id,
+        patch=step.patch,
+        deliveries=[_delivery(change, step.ts) for change in step.deliveries],
+        took=None if ask.delivery is None else ask.delivery.id,
+    )
+
+
+def _delivery(change: Delivery, ts: int) -> Set | Cancel | Clear:
+    match change:
+        case ("set", key, delay_ms, event):
+            if delay_ms <= 0:
+                return Set(key, AT_ONCE, event, "message")
+            return Set(key, ts + delay_ms, event, "timer")
+        case ("cancel", key):
+            return Cancel(key)
+        case _:
+            return Clear()
+
+
+def _sends_at_once(step: Stepped) -> bool:
+    return any(change[0] == "set" and change[2] <= 0 for change in step.deliveries)

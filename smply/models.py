@@ -1,0 +1,155 @@
+"""What crosses a door: machines, versions, instances, transitions, pages. Frozen, no behaviour.
+
+The names on the wire are the contract's (camelCase, `slug` for `name`); shapes are those of
+`State`, `AdministrativeInstanceState`, `MachineVersionInfo` … in its OpenAPI document.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+from msgspec import UNSET, Struct, UnsetType, field
+
+T = TypeVar("T")
+
+StateValue = str | dict[str, Any]
+"""`"on"`, `{"payment": "invoice"}`, `{"a": {…}, "b": "x"}` (S31, S32)."""
+
+Json = Any
+"""A value that came from JSON."""
+
+
+class Version(Struct, frozen=True, rename="camel"):
+    """A version of a machine: `{"id": "ver_…", "createdAt": ISO 8601, "clientInfo": text}`."""
+
+    id: str
+    created_at: str
+    client_info: str
+
+
+class MachineSummary(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A row of the list of machines: `{"slug", "createdAt", "currentVersion"?}`."""
+
+    name: str = field(name="slug")
+    created_at: str
+    current_version: Version | UnsetType = UNSET
+
+
+class Machine(Struct, frozen=True, rename="camel", omit_defaults=False):
+    """A machine by itself: `{"createdAt", "currentVersion"?, "indexes": [name]}`."""
+
+    created_at: str
+    indexes: list[str]
+    current_version: Version | UnsetType = UNSET
+
+
+class VersionDetail(Struct, frozen=True, rename="camel"):
+    """A version with what is known of its code (`GET /smply/machines/{m}/v/{v}`).
+
+    `xstate` is the exact copy (`5.33.3`) or `4 bundled`, `5 bundled`; `bundle` is
+    `{"bytes", "gzippedBytes", "sha256"}`; `definition` is the Node of `extensions.md`.
+    """
+
+    id: str
+    created_at: str
+    client_info: str
+    xstate: str
+    bundle: dict[str, Any]
+    index_selectors: dict[str, str]
+    exports: list[str]
+    definition: dict[str, Any]
+
+
+class State(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The public view of an instance (S31-S36); `ts` is in milliseconds of the epoch."""
+
+    ts: int
+    state: StateValue
+    public_context: dict[str, Any] | UnsetType = UNSET
+    tags: list[str]
+    done: bool
+    states: list[str] = []
+
+
+class AdminState(Struct, frozen=True, rename="camel"):
+    """The administrative view of an instance, its whole context included (S38)."""
+
+    state: StateValue
+    context: dict[str, Any]
+    status: str
+    tags: list[str]
+    done: bool
+    machine_version: Version
+    created_at: str
+
+
+class Timer(Struct, frozen=True, rename="camel"):
+    """An event owed to an instance; `due` is ISO 8601, `id` XState's name of the timer."""
+
+    delivery: int
+    id: str
+    event: dict[str, Any]
+    due: str
+
+
+class InstanceDetail(Struct, frozen=True, rename="camel"):
+    """All that is known of an instance (`GET /smply/machines/{m}/i/{i}`)."""
+
+    state: StateValue
+    context: dict[str, Any]
+    status: str
+    tags: list[str]
+    done: bool
+    machine_version: Version
+    created_at: str
+    seq: int
+    ts: int
+    timers: list[Timer]
+    services: list[dict[str, Any]]
+    deliveries: dict[str, int]
+    output: Json | UnsetType = UNSET
+    error: Json | UnsetType = UNSET
+
+
+class InstanceSummary(Struct, frozen=True, rename="camel"):
+    """A row of the list of instances (S40)."""
+
+    name: str = field(name="slug")
+    created_at: str
+    status: str
+    machine_version: Version
+
+
+class Transition(Struct, frozen=True, rename="camel"):
+    """One recorded macrostep: the event and the state after it (S41)."""
+
+    created_at: str
+    state: StateValue
+    event: Json
+
+
+class Page(Struct, Generic[T], frozen=True):
+    """One page of a list; `cursor` asks for the next, None on the last."""
+
+    items: list[T]
+    cursor: str | None = None
+
+
+class LogEntry(Struct, frozen=True):
+    """What machine code printed, or an error of it that nobody handled.
+
+    `stream` is `stdout` or `stderr`; `phase` is `load`, `guard`, `assign`, `authorizer`,
+    `action`, `rejection` or `timer`; `instance` is None while a module loads.
+    """
+
+    machine: str
+    instance: str | None
+    phase: str
+    stream: str
+    text: str
+
+
+class Notice(Struct, frozen=True):
+    """A remark of the engine that the local profile shows on stderr, in one line."""
+
+    text: str

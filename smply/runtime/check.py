@@ -1,0 +1,109 @@
+"""Whether a bundle can be a version, in words for the one who wrote it."""
+
+from __future__ import annotations
+
+import gzip
+import re
+
+from smply.errors import BuildError, NotBuilt
+from smply.runtime.excerpt import excerpt
+from smply.runtime.process import Ended, Process
+from smply.runtime.protocol import Check, Checked, CheckInfo, FailedWire
+
+BUNDLE_BYTES_MAX = 10_000_000
+GZIPPED_BYTES_MAX = 1_000_000
+
+_HINTS = {
+    "no-default-export": "export default createMachine(…)",
+    "not-a-machine": "export default createMachine(…)",
+    "unsupported-xstate": "smply runs xstate 4 and 5",
+}
+_FOREIGN = re.compile(r'cannot import "(?!npm:/?xstate)')
+_MISSING = re.compile(r".*\b(allowRead|allowWrite)\b")
+# Deno draws the line below the sentence; a tab takes two columns in it.
+_SYNTAX = re.compile(r"(?P<text>.+?)\n.*:(?P<line>\d+):(?P<column>\d+)\s*", re.DOTALL)
+
+
+async def check_bundle(process: Process, code: bytes, label: str, seconds: float) -> Checked:
+    """Look at a bundle with a process that is thrown away after it."""
+    text = _text(code)
+    await process.start()
+    try:
+        answer = await process.ask(Check, text, label, patience=seconds)
+    except Ended as end:
+        raise BuildError(f"the code of {label} {end.reason} while it was loaded") from end
+    if isinstance(answer, FailedWire):
+        raise BuildError(_sentence(answer, text, label), hint=_hint(answer))
+    return _checked(answer.info, code)
+
+
+def _sentence(failure: FailedWire, code: str, label: str) -> str:
+    found = _SYNTAX.fullmatch(failure.message) if failure.kind == "syntax" else None
+    if found is None:
+        return failure.message + (f"\n{failure.stack}" if failure.stack else "")
+    number = int(found["line"])
+    line = code.split("\n")[number - 1]
+    return excerpt(label, number, _column(line, int(found["column"])), found["text"], line)
+
+
+def _column(line: str, told: int) -> int:
+    """The column in characters, from 1, of one that counts two for a tab."""
+    wide = 0
+    for column, character in enumerate(line, 1):
+        wide += 2 if character == "\t" else 1
+        if wide >= told:
+            return column
+    return len(line) + 1
+
+
+def _hint(failure: FailedWire) -> str | None:
+    if failure.kind == "bad-import" and _FOREIGN.match(failure.message):
+        return "build it with --node, which bundles what it imports"
+    if failure.kind == "missing-export" and (missing := _MISSING.match(failure.message)):
+        return f"export const {missing[1]} = ({{ authContext }}) => authContext.sub === …"
+    return _HINTS.get(failure.kind)
+
+
+def _text(code: bytes) -> str:
+    """The bundle as text, within its limits (S22)."""
+    if len(code) > BUNDLE_BYTES_MAX:
+        raise _too_large(f"{len(code):,} bytes", BUNDLE_BYTES_MAX)
+    # What is small as it is need not be compressed to know that.
+    if len(code) > GZIPPED_BYTES_MAX // 2 and len(gzip.compress(code)) > GZIPPED_BYTES_MAX:
+        raise _too_large(f"{len(gzip.compress(code)):,} bytes gzipped", GZIPPED_BYTES_MAX)
+    try:
+        return code.decode()
+    except UnicodeDecodeError as exc:
+        raise BuildError("the bundle is not UTF-8 text") from exc
+
+
+def _too_large(size: str, limit: int) -> BuildError:
+    return BuildError(
+        f"the bundle has {size}; the limit is {limit:,}",
+        code="too-large",
+        hint="leave out what the machine does not need; load data through an event",
+    )
+
+
+def _checked(info: CheckInfo, code: bytes) -> Checked:
+    if info.services:
+        services = "; ".join(_said(each) for each in info.services)
+        raise NotBuilt(
+            f"services are not supported yet: it {services}",
+            hint="smply runs machines without invoke and spawn for now",
+        )
+    return Checked(
+        code if info.code is None else info.code.encode(),
+        info.xstate,
+        info.adapter,
+        info.exports,
+        bytes(info.definition),
+        info.states,
+        info.transitions,
+    )
+
+
+def _said(service: str) -> str:
+    """ "invoke fetchUser in a.b" as it follows "it"."""
+    verb, _, rest = service.partition(" ")
+    return f"{verb}s {rest}"

@@ -1,0 +1,183 @@
+/** The global scope as machine code finds it: what is gone, what is watched, what refuses. */
+
+import { clean, describe, userStack } from "./errors.ts";
+import { refuse, runAs, type Where, whereNow } from "./scope.ts";
+import { track, trackTimer } from "./effects.ts";
+import type { AnyFunction } from "./shapes.ts";
+
+export type Stream = "stdout" | "stderr";
+export type WriteLog = (where: Where, stream: Stream, text: string) => void;
+
+type Globals = Record<string, unknown>;
+
+// `Buffer` and the storages are lazy getters that need what comes after them in this list.
+const GONE = [
+  "Buffer",
+  "localStorage",
+  "sessionStorage",
+  "caches",
+  "CacheStorage",
+  "Cache",
+  "Storage",
+  "BroadcastChannel",
+  "Worker",
+  "SharedArrayBuffer",
+  "alert",
+  "confirm",
+  "prompt",
+  "close",
+  "closed",
+  "nodeBootstrap",
+  "global",
+  "process",
+  "Deno",
+];
+const LOG_LENGTH_MAX = 20_000;
+const LOADING: Where = { instance: null, name: null, phase: "load", pure: false };
+const SPAWN_REFUSED = "persistent spawning is not supported yet: the machine called spawn";
+
+/** Prepares the global scope; must run before any machine code is imported. */
+export function installGlobals(write: WriteLog): void {
+  installConsole(write);
+  installErrorListeners(write);
+  installTimers(write);
+  installNetwork();
+  installClock();
+  for (const name of GONE) delete (globalThis as Globals)[name];
+  define("process", Object.freeze({ env: Object.freeze({ NODE_ENV: "production" }) }));
+  const runtime = Object.freeze({ spawn: () => refuse(SPAWN_REFUSED) });
+  define("__statebacked_rt", runtime);
+  define("__statebaked_rt", runtime);
+}
+
+function define(name: string, value: unknown): void {
+  Object.defineProperty(globalThis, name, { value, configurable: false, writable: false });
+}
+
+interface DenoInternals {
+  Console: new (print: (text: string, level: number) => void) => Console;
+}
+
+function installConsole(write: WriteLog): void {
+  const symbols = Deno as unknown as Record<symbol, DenoInternals> & { internal: symbol };
+  const { Console } = symbols[symbols.internal]!;
+  const print = (text: string, level: number) => {
+    const line = clean(text.replace(/\n$/, ""), LOG_LENGTH_MAX);
+    write(whereNow() ?? LOADING, level > 1 ? "stderr" : "stdout", line);
+  };
+  Object.defineProperty(globalThis, "console", {
+    value: new Console(print),
+    configurable: true,
+    writable: true,
+  });
+}
+
+function installErrorListeners(write: WriteLog): void {
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    writeError(write, { ...(whereNow() ?? LOADING), phase: "rejection" }, event.reason);
+  });
+  globalThis.addEventListener("error", (event) => {
+    event.preventDefault();
+    writeError(write, { ...(whereNow() ?? LOADING), phase: "timer" }, event.error);
+  });
+}
+
+/** One log line for something thrown: its name and message, below it the user's stack. */
+export function writeError(write: WriteLog, where: Where, error: unknown): void {
+  const stack = userStack(error);
+  write(where, "stderr", stack ? `${describe(error)}\n${stack}` : describe(error));
+}
+
+function installTimers(write: WriteLog): void {
+  const { setTimeout, setInterval, clearTimeout, clearInterval } = globalThis;
+  const guarded = (callback: unknown, done: () => void) => (...args: unknown[]) => {
+    const where: Where = { ...(whereNow() ?? LOADING), phase: "timer" };
+    runAs(where, () => {
+      try {
+        if (typeof callback === "function") callback(...args);
+      } catch (error) {
+        writeError(write, where, error);
+      } finally {
+        done();
+      }
+    });
+  };
+  const begun = new Map<unknown, () => void>();
+  const stop = (id: unknown) => {
+    begun.get(id)?.();
+    begun.delete(id);
+  };
+  const scope = globalThis as Globals;
+  scope.setTimeout = (callback: unknown, delay?: number, ...args: unknown[]) => {
+    const end = trackTimer(whereNow());
+    const id = setTimeout(guarded(callback, () => (begun.delete(id), end?.())), delay, ...args);
+    if (end) begun.set(id, end);
+    return id;
+  };
+  scope.setInterval = (callback: unknown, delay?: number, ...args: unknown[]) =>
+    setInterval(guarded(callback, () => {}), delay, ...args);
+  scope.clearTimeout = (id?: number) => (stop(id), clearTimeout(id));
+  scope.clearInterval = (id?: number) => (stop(id), clearInterval(id));
+}
+
+/** The network is for actions: what decides a step must not depend on it (Q62). */
+function installNetwork(): void {
+  const scope = globalThis as Globals;
+  const { fetch } = globalThis;
+  scope.fetch = (...args: Parameters<typeof fetch>) => {
+    refuseInStep("fetch");
+    return track(whereNow(), fetch(...args));
+  };
+  for (const name of ["WebSocket", "EventSource"]) {
+    scope[name] = new Proxy(scope[name] as new () => object, {
+      construct(target, args, newTarget) {
+        refuseInStep(name);
+        return Reflect.construct(target, args, newTarget);
+      },
+    });
+  }
+  trackBodies();
+}
+
+function refuseInStep(name: string): void {
+  if (whereNow()?.pure) {
+    throw new Error(`${name} is for actions: guards, assigns and authorizers have no network`);
+  }
+}
+
+function trackBodies(): void {
+  const prototype = Response.prototype as unknown as Record<string, AnyFunction>;
+  for (const name of ["arrayBuffer", "blob", "bytes", "formData", "json", "text"]) {
+    const read = prototype[name]!;
+    prototype[name] = function (this: Response, ...args: unknown[]) {
+      return track(whereNow(), read.apply(this, args) as Promise<unknown>);
+    };
+  }
+}
+
+/** No timer of high resolution (S20). */
+function installClock(): void {
+  const { prototype } = Performance;
+  const now = prototype.now;
+  prototype.now = function (this: Performance) {
+    return Math.floor(now.call(this));
+  };
+  for (const name of ["mark", "measure"]) {
+    delete (prototype as unknown as Globals)[name];
+  }
+  const { Temporal } = globalThis as unknown as { Temporal?: { Now: Record<string, AnyFunction> } };
+  for (const name of ["instant", "zonedDateTimeISO", "plainDateTimeISO", "plainTimeISO"]) {
+    if (Temporal) roundToMilliseconds(Temporal.Now, name);
+  }
+}
+
+interface Roundable {
+  round(to: { smallestUnit: "millisecond"; roundingMode: "trunc" }): unknown;
+}
+
+function roundToMilliseconds(now: Record<string, AnyFunction>, name: string): void {
+  const exact = now[name]!;
+  now[name] = (...args: unknown[]) =>
+    (exact(...args) as Roundable).round({ smallestUnit: "millisecond", roundingMode: "trunc" });
+}

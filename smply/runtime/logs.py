@@ -1,0 +1,43 @@
+"""What a process prints, kept within bounds: a flood is shortened, and says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from smply.runtime.protocol import Log, LogWire
+
+_TEXT_CHARACTERS_MAX = 16_384
+_WINDOW_SECONDS = 1.0
+_WINDOW_CHARACTERS_MAX = 262_144
+_LINE_CHARACTERS = 32
+"""What a log costs besides its text."""
+
+
+class LogGate:
+    """Passes on what one process prints, a quarter of a million characters a second at most."""
+
+    def __init__(self, on_log: Callable[[Log], None]) -> None:
+        self._on_log = on_log
+        self._begun = 0.0
+        self._characters = 0
+        self._held = 0
+
+    def pass_on(self, wire: LogWire) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._begun >= _WINDOW_SECONDS:
+            self._begun, self._characters, self._held = now, 0, 0
+        if self._characters > _WINDOW_CHARACTERS_MAX:
+            self._hold(wire)
+            return
+        self._characters += len(wire.text) + _LINE_CHARACTERS
+        text = wire.text
+        if len(text) > _TEXT_CHARACTERS_MAX:
+            text = text[:_TEXT_CHARACTERS_MAX] + "…"
+        self._on_log(Log(wire.instance, wire.name, wire.phase, wire.stream, text))
+
+    def _hold(self, wire: LogWire) -> None:
+        self._held += 1
+        if self._held == 1:
+            text = "it printed too much at once: what follows within this second is not kept"
+            self._on_log(Log(wire.instance, wire.name, wire.phase, "stderr", text))

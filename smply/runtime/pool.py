@@ -1,0 +1,484 @@
+"""Processes lent, watched and retired: one for each key, started when it is needed.
+
+A process that runs too long, eats its memory or breaks the protocol is killed and replaced. Whoever
+was alone with it is to blame; several are asked again one by one on the replacement, so that the
+guilty one fails and the others never notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+from smply.errors import MachineError, Unavailable
+from smply.runtime.process import Ended, Launch, Process, Where
+from smply.runtime.protocol import (
+    Allowed,
+    Code,
+    Commit,
+    Drop,
+    Failed,
+    FailedWire,
+    Finish,
+    Finished,
+    Later,
+    LaterWire,
+    Load,
+    Log,
+    Miss,
+    Read,
+    Refused,
+    RefusedWire,
+    Snapshot,
+    Start,
+    Step,
+    StepEvent,
+    Stepped,
+    SteppedWire,
+    Steps,
+    failed,
+    raw,
+    raw_events,
+    raw_snapshot,
+    refused,
+    stepped,
+)
+
+T = TypeVar("T")
+
+StepAnswer = Stepped | Refused | Failed | Later
+
+_TRIALS = 3
+_ROOM_SECONDS = 1.0
+_ROOM_LOOK_SECONDS = 0.02
+
+
+class Pool:
+    """All processes of a runtime, `processes_max` at most."""
+
+    def __init__(
+        self, launch: Launch, processes_max: int, on_log: Callable[[Hashable, Log], None]
+    ) -> None:
+        self.launch = launch
+        self.on_log = on_log
+        self._processes_max = processes_max
+        self._hosts: WeakValueDictionary[Hashable, Host] = WeakValueDictionary()
+        self._lent: dict[Process, Host] = {}
+        self._closing = False
+
+    async def host(self, key: Hashable, load: Callable[[], Code]) -> Host:
+        host = self._hosts.get(key)
+        if host is None:
+            host = self._hosts[key] = Host(self, key, load)
+        await host.ready()
+        return host
+
+    async def start(self, host: Host) -> Process:
+        """A new process; idle ones are retired to make room. Unavailable if there is none."""
+        if self._closing:
+            raise Unavailable("smply is stopping")
+        await self._make_room()
+        process = Process(self.launch, lambda log: self.on_log(host.key, log), host.tell_of_actions)
+        self._lent[process] = host
+        await process.start()
+        return process
+
+    async def _make_room(self) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _ROOM_SECONDS
+        while self._full():
+            idle = [process for process, host in self._lent.items() if host.is_idle(process)]
+            idle.sort(key=lambda process: process.heard)
+            for process in idle:
+                if not self._full() or await self._retire(process):
+                    break
+            else:
+                if loop.time() > deadline:
+                    raise Unavailable("every process for machine code is at work")
+                await asyncio.sleep(_ROOM_LOOK_SECONDS)
+
+    def _full(self) -> bool:
+        for process in [each for each in self._lent if each.ended is not None]:
+            del self._lent[process]
+        return len(self._lent) >= self._processes_max
+
+    async def _retire(self, process: Process) -> bool:
+        """End an idle process, unless an action of it still runs; True when it is gone."""
+        host = self._lent[process]
+        if process.acted is not None and await _unfinished(process, 0):
+            return False
+        if not host.is_idle(process):
+            return False
+        process.stop("was retired")
+        await process.wait()
+        return True
+
+    async def close(self, wait_seconds: float) -> list[str]:
+        """Let begun actions end, then end every process; the names of those still running."""
+        self._closing = True
+        lent = list(self._lent)
+        unfinished = await asyncio.gather(
+            *(self._last_actions(process, wait_seconds) for process in lent)
+        )
+        for process in lent:
+            process.stop("was stopped")
+        await asyncio.gather(*(process.wait() for process in lent))
+        return [name for names in unfinished for name in names]
+
+    async def _last_actions(self, process: Process, seconds: float) -> list[str]:
+        if process.acted is None or process.ended is not None:
+            return []
+        # A loop is found out by the first question; what waits for something gets its time.
+        names = await _unfinished(process, 0)
+        return await _unfinished(process, seconds) if names and not process.ended else names
+
+
+async def _unfinished(process: Process, seconds: float) -> list[str]:
+    """The actions that still run after so many seconds; a loop is one without a name."""
+    patience = seconds + process.launch.step_seconds
+    try:
+        finished: Finished = await process.ask(Finish, int(seconds * 1000), patience=patience)
+    except Ended:
+        return [f"{process.acted.name}: an action"] if process.acted else []
+    return finished.names
+
+
+class Host:
+    """The process of one key, now this one and now another. Nobody sees it change."""
+
+    def __init__(self, pool: Pool, key: Hashable, load: Callable[[], Code]) -> None:
+        self.key = key
+        self._pool = pool
+        self._load = load
+        self._process: Process | None = None
+        self._starting: asyncio.Task[Process] | None = None
+        self._births: dict[int, tuple[Process, int]] = {}
+        self._effects: dict[int, dict[int, tuple[Process, str]]] = {}
+        self._born = 0
+        self._suspects = 0
+        self._proven = False
+        self._calm = asyncio.Event()
+        self._trial = asyncio.Lock()
+
+    # Asking.
+
+    async def start(
+        self, name: str, ts: int, context: bytes, auth: bytes
+    ) -> Stepped | Refused | Failed:
+        """The initial state (`xstate.init`); its instance is a temporary negative number.
+
+        allowWrite is asked with type `initialization`. Name it in `commit` and `drop`.
+        """
+
+        async def ask(process: Process) -> Stepped | Refused | Failed:
+            answer = await process.ask(Start, name, ts, raw(context), raw(auth))
+            if type(answer) is not SteppedWire:
+                return _no(process, answer)
+            if answer.instance >= 0 or answer.seq != 1 or answer.ts != ts:
+                raise _violation(process)
+            self._born -= 1
+            self._births[self._born] = (process, answer.instance)
+            return self._remember(process, name, stepped(answer, self._born))
+
+        try:
+            return await ask(self._now or await self.ready())
+        except Ended as end:
+            return await self._again(end, ask)
+
+    async def step(
+        self,
+        instance: int,
+        name: str,
+        base: int,
+        snapshot: Callable[[], Snapshot],
+        events: Sequence[StepEvent],
+    ) -> list[StepAnswer]:
+        """Step through events, each on the newest base, until one has something to do first.
+
+        The answers are in the order of the events; those after one with effects are Later.
+        allowWrite is asked for each event that has an auth context. `snapshot` is called only
+        when the process does not know `base`.
+        """
+        try:
+            process = self._now or await self.ready()
+            return await self._step(process, instance, name, base, snapshot, events)
+        except Ended as end:
+            return await self._step_again(end, instance, name, base, snapshot, events)
+
+    async def _step(
+        self,
+        process: Process,
+        instance: int,
+        name: str,
+        base: int,
+        snapshot: Callable[[], Snapshot],
+        events: Sequence[StepEvent],
+    ) -> list[StepAnswer]:
+        wire = raw_events(events)
+        answer = await process.ask(Step, instance, name, base, None, wire)
+        if type(answer) is Miss:
+            whole = raw_snapshot(snapshot())
+            answer = await process.ask(Step, instance, name, base, whole, wire)
+        if type(answer) is not Steps or len(answer.answers) != len(events):
+            raise _violation(process)
+        made: list[StepAnswer] = []
+        for each, event in zip(answer.answers, events, strict=True):
+            if type(each) is SteppedWire:
+                base += 1
+                if each.instance != instance or each.seq != base or each.ts != event.ts:
+                    raise _violation(process)
+                made.append(self._remember(process, name, stepped(each, instance)))
+            elif type(each) is LaterWire:
+                made.append(Later())
+            else:
+                made.append(_no(process, each))
+        return made
+
+    async def read(
+        self,
+        instance: int,
+        name: str,
+        base: int,
+        snapshot: Callable[[], Snapshot],
+        auth: bytes,
+    ) -> Refused | Failed | None:
+        """Ask allowRead; None when it returned true."""
+
+        async def ask(process: Process) -> Refused | Failed | None:
+            answer = await process.ask(Read, instance, name, base, None, raw(auth))
+            if type(answer) is Miss:
+                whole = raw_snapshot(snapshot())
+                answer = await process.ask(Read, instance, name, base, whole, raw(auth))
+            return None if type(answer) is Allowed else _no(process, answer)
+
+        try:
+            return await ask(self._now or await self.ready())
+        except Ended as end:
+            return await self._again(end, ask)
+
+    # Ordering.
+
+    def commit(self, instance: int, seq: int, becomes: int | None = None) -> None:
+        """The steps up to `seq` are stored: run their effects. `becomes`: the row of a birth."""
+        waiting = self._effects.get(instance, {})
+        effects = [waiting.pop(each) for each in sorted(waiting) if each <= seq]
+        if not waiting:
+            self._effects.pop(instance, None)
+        row = instance if becomes is None else becomes
+        for process, name in effects:
+            if process.ended is None:
+                process.act(Where(row, name))
+            else:
+                self._tell(row, name, f"its actions did not run: machine code {process.ended}")
+        known, theirs = self._known_as(instance)
+        if known is not None:
+            known.tell(Commit(theirs, seq, becomes))
+
+    def drop(self, instance: int, seq: int) -> None:
+        """The step `seq` and all above it are not stored: forget them."""
+        waiting = self._effects.get(instance, {})
+        for each in [each for each in waiting if each >= seq]:
+            del waiting[each]
+        if not waiting:
+            self._effects.pop(instance, None)
+        known, theirs = self._known_as(instance)
+        if known is not None:
+            known.tell(Drop(theirs, seq))
+
+    def _known_as(self, instance: int) -> tuple[Process | None, int]:
+        """Which process knows an instance, and as what: a birth has a number of its own there."""
+        if instance >= 0:
+            return self._process, instance
+        return self._births.pop(instance, (None, instance))
+
+    def _remember(self, process: Process, name: str, step: Stepped) -> Stepped:
+        if step.effects:
+            self._effects.setdefault(step.instance, {})[step.seq] = (process, name)
+        return step
+
+    def tell_of_actions(self, end: Ended, to_blame: bool = True) -> None:
+        """Log what became of actions that may have been running when their process ended.
+
+        `to_blame`: one of them ended it, since nothing else can have.
+        """
+        suspects = end.doubtful or ([end.last] if end.last and to_blame else [])
+        for who in suspects:
+            if to_blame and len(suspects) == 1:
+                self._tell(*who, f"an action {end.reason}")
+            else:
+                self._tell(*who, f"its actions may not have run: machine code {end.reason}")
+
+    def _tell(self, instance: int | None, name: str | None, text: str) -> None:
+        self._pool.on_log(self.key, Log(instance, name, "action", "stderr", text))
+
+    # The process behind it.
+
+    @property
+    def _now(self) -> Process | None:
+        """The process, if it can be asked at once."""
+        process = self._process
+        if process is None or process.ended is not None or self._suspects:
+            return None
+        return process
+
+    async def ready(self) -> Process:
+        """The process, once it has loaded its code and nobody is on trial.
+
+        MachineError when the code does not load; Unavailable when there is no process to be had.
+        """
+        while True:
+            process = await self._running()
+            if not self._suspects:
+                return process
+            self._calm.clear()
+            await self._calm.wait()
+
+    async def _running(self) -> Process:
+        if self._process is not None and self._process.ended is None:
+            return self._process
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start())
+            self._starting.add_done_callback(_heed)
+        # Whoever waits may be cancelled; the start goes on for the others.
+        return await asyncio.shield(self._starting)
+
+    async def _start(self) -> Process:
+        try:
+            code = self._load()
+            process = await self._pool.start(self)
+            try:
+                answer = await process.ask(
+                    Load, code.text.decode(), code.label, code.adapter,
+                    patience=self._pool.launch.load_seconds,
+                )  # fmt: skip
+            except Ended as end:
+                raise MachineError(f"the code of the machine {end.reason}") from end
+            if type(answer) is FailedWire:
+                process.end("did not load")
+                raise MachineError(answer.message + _below(answer.stack))
+            self._process = process
+            return process
+        finally:
+            self._starting = None
+
+    def is_idle(self, process: Process) -> bool:
+        """Nothing is asked of it, and no effect of it waits for its commit."""
+        return (
+            process is self._process
+            and process.ended is None
+            and not process.owes
+            and not self._suspects
+            and not any(process is born_in for born_in, _ in self._births.values())
+            and not any(
+                process is stepped_in
+                for steps in self._effects.values()
+                for stepped_in, _ in steps.values()
+            )
+        )
+
+    # Who is to blame.
+
+    async def _again(self, end: Ended, ask: Callable[[Process], Awaitable[T]]) -> T | Failed:
+        """Ask once more, alone; Failed when that ends the process too."""
+        if end.guilty:
+            return _stopped(end)
+        async with self._alone(end):
+            return await self._try(ask)
+
+    async def _step_again(
+        self,
+        end: Ended,
+        instance: int,
+        name: str,
+        base: int,
+        snapshot: Callable[[], Snapshot],
+        events: Sequence[StepEvent],
+    ) -> list[StepAnswer]:
+        """One event after the other, to find the one that is to blame; what follows is Later."""
+        if end.guilty and len(events) == 1:
+            return [_stopped(end)]
+        made: list[StepAnswer] = []
+        async with self._alone(end):
+            for event in events:
+                ask = partial(self._step_one, instance, name, base, snapshot, event)
+                answer = await self._try(ask)
+                made.append(answer)
+                if isinstance(answer, Stepped):
+                    base, snapshot = answer.seq, _snapshot_of(answer)
+                    if answer.effects or answer.deliveries:
+                        break
+                elif isinstance(answer, Failed):
+                    break
+        return made + [Later()] * (len(events) - len(made))
+
+    async def _step_one(
+        self,
+        instance: int,
+        name: str,
+        base: int,
+        snapshot: Callable[[], Snapshot],
+        event: StepEvent,
+        process: Process,
+    ) -> StepAnswer:
+        return (await self._step(process, instance, name, base, snapshot, [event]))[0]
+
+    async def _try(self, ask: Callable[[Process], Awaitable[T]]) -> T | Failed:
+        """Ask until it is clear who is to blame: an action may end the process meanwhile."""
+        for left in reversed(range(_TRIALS)):
+            try:
+                return await ask(await self._running())
+            except Ended as end:
+                if end.guilty or not left:
+                    self._proven = True
+                    return _stopped(end)
+        raise AssertionError("the last trial has a verdict")
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, end: Ended) -> AsyncIterator[None]:
+        """Nothing else is asked of the process meanwhile; new questions wait."""
+        self._suspects += 1
+        try:
+            async with self._trial:
+                yield
+        finally:
+            self._suspects -= 1
+            if not self._suspects:
+                self._calm.set()
+                self.tell_of_actions(end, to_blame=not self._proven)
+                self._proven = False
+
+
+def _heed(start: asyncio.Task[Process]) -> None:
+    """Take note of how a start ended, should all who waited for it be gone."""
+    if not start.cancelled():
+        start.exception()
+
+
+def _no(process: Process, answer: Any) -> Refused | Failed:
+    if type(answer) is RefusedWire:
+        return refused(answer)
+    if type(answer) is FailedWire:
+        return failed(answer)
+    raise _violation(process)
+
+
+def _violation(process: Process) -> Ended:
+    process.violate()
+    assert process.ended is not None
+    return Ended(process.ended, guilty=False)
+
+
+def _stopped(end: Ended) -> Failed:
+    return Failed("machine-error", f"machine code {end.reason}", "")
+
+
+def _snapshot_of(step: Stepped) -> Callable[[], Snapshot]:
+    return lambda: Snapshot(step.value, step.context, step.rest)
+
+
+def _below(stack: str) -> str:
+    return f"\n{stack}" if stack else ""

@@ -1,0 +1,372 @@
+"""The words that pass between Python and the host in Deno: bytes to dataclasses and back.
+
+Each line is one JSON array of messages, each message an array whose first element is its name.
+What a machine makes (states, contexts, answers) is spliced, never parsed. Everything that comes
+from a process is checked here for its shape; `process.py` checks that it was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+from msgspec import Raw, Struct
+
+PROTOCOL = 1
+
+Phase = Literal[
+    "load", "guard", "assign", "authorizer", "action", "rejection", "timer", "transition"
+]
+Stream = Literal["stdout", "stderr"]
+
+
+# What the door hands out and takes.
+
+
+class Code(Struct, frozen=True):
+    """A checked bundle: its text, the name it has in stacks, its adapter (4, 5), its XState."""
+
+    text: bytes
+    label: str
+    adapter: int
+    xstate: str
+
+
+class Checked(Struct, frozen=True):
+    """What a check found out.
+
+    `code` has every `npm:xstate…` specifier rewritten to the exact copy (S6); `xstate` is that
+    copy (`5.33.3`) or `bundled`; `definition` is JSON, the Node of the API's extensions.
+    """
+
+    code: bytes
+    xstate: str
+    adapter: int
+    exports: list[str]
+    definition: bytes
+    states: int
+    transitions: int
+
+
+class Snapshot(Struct, frozen=True):
+    """A stored state, as the three JSON texts that a step handed out."""
+
+    value: str
+    context: str
+    rest: str
+
+
+class StepEvent(Struct, frozen=True):
+    """An event to step with; `event` and `auth` are JSON objects, known to be well-formed.
+
+    `auth` None: allowWrite is not asked. `ts` in milliseconds; `cause` as in the history.
+    """
+
+    ts: int
+    event: bytes
+    auth: bytes | None
+    cause: str
+
+
+Delivery = (
+    tuple[Literal["set"], str | None, int, str]
+    | tuple[Literal["cancel"], str]
+    | tuple[Literal["clear"]]
+)
+"""`("set", key | None, delay in ms, event's JSON)`, `("cancel", key)` or `("clear",)`."""
+
+
+class Stepped(Struct, frozen=True):
+    """A new state, not yet committed: JSON texts, and what it owes.
+
+    `answer` is the finished public answer; `patch` an RFC 7396 patch of the context, or None when
+    only the whole context will do; `effects`: something waits to run after the commit.
+    """
+
+    instance: int
+    seq: int
+    ts: int
+    value: str
+    context: str
+    rest: str
+    answer: str
+    tags: str
+    done: bool
+    patch: str | None
+    deliveries: list[Delivery]
+    effects: bool
+
+
+class Refused(Struct, frozen=True):
+    """An authorizer did not return true (S99, S100)."""
+
+    reason: Literal["false", "threw", "promise", "not-true"]
+    detail: str
+    stack: str
+
+
+class Failed(Struct, frozen=True):
+    """Nothing came of it: `machine-error`, `not-implemented` or `context-too-large`."""
+
+    kind: str
+    message: str
+    stack: str
+
+
+class Later(Struct, frozen=True):
+    """Not done: an event before it must be committed first. Ask again."""
+
+
+class Log(Struct, frozen=True):
+    """What machine code printed, or an error that nobody handled."""
+
+    instance: int | None
+    name: str | None
+    phase: Phase
+    stream: Stream
+    text: str
+
+
+# Python to host.
+
+
+class _ToHost(Struct, frozen=True, array_like=True, tag=str.lower):
+    pass
+
+
+class Load(_ToHost, frozen=True):
+    call: int
+    code: str
+    label: str
+    adapter: int
+
+
+class Check(_ToHost, frozen=True):
+    call: int
+    code: str
+    label: str
+
+
+class Start(_ToHost, frozen=True):
+    call: int
+    name: str
+    ts: int
+    context: Raw
+    auth: Raw | None
+
+
+class Step(_ToHost, frozen=True):
+    call: int
+    instance: int
+    name: str
+    base: int
+    snapshot: tuple[Raw, Raw, Raw] | None
+    events: Sequence[tuple[int, Raw, Raw | None, str]]
+
+
+class Read(_ToHost, frozen=True):
+    call: int
+    instance: int
+    name: str
+    base: int
+    snapshot: tuple[Raw, Raw, Raw] | None
+    auth: Raw
+
+
+class Commit(_ToHost, frozen=True):
+    instance: int
+    seq: int
+    becomes: int | None
+
+
+class Drop(_ToHost, frozen=True):
+    instance: int
+    seq: int
+
+
+class Finish(_ToHost, frozen=True):
+    call: int
+    ms: int
+
+
+Question = Load | Check | Start | Step | Read | Finish
+Order = Commit | Drop
+
+
+# Host to Python.
+
+
+class _FromHost(Struct, frozen=True, array_like=True, tag=str.lower, forbid_unknown_fields=True):
+    pass
+
+
+class Hello(_FromHost, frozen=True):
+    protocol: int
+    host: str
+
+
+class Loaded(_FromHost, frozen=True):
+    call: int
+
+
+class CheckInfo(Struct, frozen=True):
+    code: str | None
+    xstate: str
+    adapter: Literal[4, 5]
+    exports: list[str]
+    definition: Raw
+    states: int
+    transitions: int
+    services: list[str]
+
+
+class CheckedWire(_FromHost, frozen=True, tag="checked"):
+    call: int
+    info: CheckInfo
+
+
+class SetWire(_FromHost, frozen=True, tag="set"):
+    key: str | None
+    delay_ms: int
+    event: Raw
+
+
+class CancelWire(_FromHost, frozen=True, tag="cancel"):
+    key: str
+
+
+class ClearWire(_FromHost, frozen=True, tag="clear"):
+    pass
+
+
+class SteppedWire(_FromHost, frozen=True, tag="stepped"):
+    call: int | None
+    instance: int
+    seq: int
+    ts: int
+    value: Raw
+    context: Raw
+    rest: Raw
+    answer: Raw
+    tags: Raw
+    done: bool
+    patch: Raw
+    deliveries: list[SetWire | CancelWire | ClearWire]
+    effects: bool
+
+
+class RefusedWire(_FromHost, frozen=True, tag="refused"):
+    call: int | None
+    reason: Literal["false", "threw", "promise", "not-true"]
+    detail: str
+    stack: str
+
+
+class FailedWire(_FromHost, frozen=True, tag="failed"):
+    call: int | None
+    seq: int | None
+    kind: str
+    message: str
+    stack: str
+
+
+class LaterWire(_FromHost, frozen=True, tag="later"):
+    pass
+
+
+class Steps(_FromHost, frozen=True):
+    call: int
+    answers: list[SteppedWire | RefusedWire | FailedWire | LaterWire]
+
+
+class Miss(_FromHost, frozen=True):
+    call: int
+
+
+class Allowed(_FromHost, frozen=True):
+    call: int
+
+
+class Finished(_FromHost, frozen=True):
+    call: int
+    names: list[str]
+
+
+class LogWire(_FromHost, frozen=True, tag="log"):
+    instance: int | None
+    name: str | None
+    phase: Phase
+    stream: Stream
+    text: str
+
+
+Answer = (
+    Loaded | CheckedWire | SteppedWire | RefusedWire | FailedWire | Steps | Miss | Allowed
+    | Finished
+)  # fmt: skip
+Message = Hello | Answer | LogWire
+
+ANSWERS: dict[type[Question], tuple[type[Answer], ...]] = {
+    Load: (Loaded, FailedWire),
+    Check: (CheckedWire, FailedWire),
+    Start: (SteppedWire, RefusedWire, FailedWire),
+    Step: (Steps, Miss),
+    Read: (Allowed, RefusedWire, FailedWire, Miss),
+    Finish: (Finished,),
+}
+"""What may answer a question; anything else is a violation."""
+
+encode = msgspec.json.Encoder().encode
+decode_line = msgspec.json.Decoder(list[Message]).decode
+
+
+def raw(json: bytes) -> Raw:
+    """JSON to be spliced into a line: a bare line feed can only be white space in it."""
+    return Raw(json.replace(b"\n", b" ") if b"\n" in json else json)
+
+
+def raw_snapshot(snapshot: Snapshot) -> tuple[Raw, Raw, Raw]:
+    return Raw(snapshot.value), Raw(snapshot.context), Raw(snapshot.rest)
+
+
+def raw_events(events: Sequence[StepEvent]) -> list[tuple[int, Raw, Raw | None, str]]:
+    return [
+        (event.ts, raw(event.event), None if event.auth is None else raw(event.auth), event.cause)
+        for event in events
+    ]
+
+
+def stepped(wire: SteppedWire, instance: int) -> Stepped:
+    """The step, copied out of the line it came in (a Raw would keep the whole line alive)."""
+    patch = str(wire.patch, "utf-8")
+    return Stepped(
+        instance,
+        wire.seq,
+        wire.ts,
+        str(wire.value, "utf-8"),
+        str(wire.context, "utf-8"),
+        str(wire.rest, "utf-8"),
+        str(wire.answer, "utf-8"),
+        str(wire.tags, "utf-8"),
+        wire.done,
+        None if patch == "null" else patch,
+        [_delivery(each) for each in wire.deliveries] if wire.deliveries else [],
+        wire.effects,
+    )
+
+
+def _delivery(wire: SetWire | CancelWire | ClearWire) -> Delivery:
+    if type(wire) is SetWire:
+        return ("set", wire.key, wire.delay_ms, str(wire.event, "utf-8"))
+    if type(wire) is CancelWire:
+        return ("cancel", wire.key)
+    return ("clear",)
+
+
+def refused(wire: RefusedWire) -> Refused:
+    return Refused(wire.reason, wire.detail, wire.stack)
+
+
+def failed(wire: FailedWire) -> Failed:
+    return Failed(wire.kind, wire.message, wire.stack)

@@ -1,0 +1,152 @@
+"""The store: everything that must outlive the process, behind one protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from smply.store.history import merge_patch, rebuild
+from smply.store.rows import (
+    Cancel,
+    Clear,
+    DeliveryRow,
+    InstanceRow,
+    ListedInstance,
+    MachineRow,
+    NewInstance,
+    NewVersion,
+    Overdue,
+    Owner,
+    Set,
+    StepWrite,
+    TransitionRow,
+    UploadRow,
+    VersionRow,
+)
+from smply.store.schema import migrate, needs_migration
+from smply.store.sqlite import open_sqlite
+
+__all__ = [
+    "Cancel",
+    "Clear",
+    "DeliveryRow",
+    "InstanceRow",
+    "ListedInstance",
+    "MachineRow",
+    "NewInstance",
+    "NewVersion",
+    "Overdue",
+    "Owner",
+    "Set",
+    "StepWrite",
+    "Store",
+    "TransitionRow",
+    "UploadRow",
+    "VersionRow",
+    "merge_patch",
+    "migrate",
+    "needs_migration",
+    "open_store",
+    "rebuild",
+]
+
+
+async def open_store(path: Path, now: int) -> Store:
+    """The store in this SQLite file; made with its first org and owner, or upgraded, if need be.
+
+    Whoever may meet others on an old file asks `needs_migration` first and keeps them away. It
+    belongs to the event loop that opens it.
+
+    Raises DataDirectoryError if the file cannot be opened, is not ours, or is too new.
+    """
+    return open_sqlite(path, now)
+
+
+class Store(Protocol):
+    """What is kept. It decides nothing, and knows machines and instances by their row ids.
+
+    Writes are awaited, durable when they return, and made even if the caller is cancelled
+    meanwhile. Reads are immediate, each sees one moment, and always all that has been written.
+    Lists are pages of at most `limit` rows after the row or id `after`; 0 begins.
+
+    Everything raises Unavailable if the data cannot be had just now; then nothing was written.
+    """
+
+    def owner(self) -> Owner:
+        """The org and the person that were made with the data."""
+
+    async def create_machine(
+        self, org: bytes, name: str, indexes: list[str], now: int
+    ) -> int | None:
+        """A new machine's id; None if its org has one of that name (S1)."""
+
+    def get_machine(self, org: bytes, name: str) -> MachineRow | None:
+        """The machine of that name."""
+
+    def list_machines(self, org: bytes, after: int, limit: int) -> list[MachineRow]:
+        """A page of an org's machines, oldest first."""
+
+    async def create_upload(self, upload: UploadRow) -> None:
+        """Begin the three steps in which a version comes about (S7)."""
+
+    def get_upload(self, org: bytes | None, upload_id: bytes) -> UploadRow | None:
+        """The upload, of this org or (None) of any."""
+
+    async def put_upload_code(self, upload_id: bytes, code: bytes) -> bool:
+        """Keep what was uploaded, by its sha256; False if there is no such upload."""
+
+    async def create_version(self, v: NewVersion, make_current: bool, upload_id: bytes) -> bool:
+        """Make the version and mark its upload as finalized; False if it already was (Q34)."""
+
+    def get_version(self, org: bytes, version: bytes) -> VersionRow | None:
+        """The version of that id."""
+
+    def list_versions(self, org: bytes, machine: int, after: int, limit: int) -> list[VersionRow]:
+        """A page of a machine's versions, oldest first."""
+
+    def get_code(self, org: bytes, sha256: bytes) -> bytes:
+        """The code of that sha256. Raises LookupError if none is kept."""
+
+    async def create_instance(self, new: NewInstance, first: StepWrite) -> int | None:
+        """A new instance's id, with its first transition; None if the name is taken (S4, S5)."""
+
+    async def commit(self, steps: Sequence[StepWrite]) -> bool:
+        """Move one instance along a chain of steps, all or nothing (S45).
+
+        False, and nothing written, if the instance does not stand at the first step's base, is
+        paused, or is no longer owed a delivery that a step takes. Raises ValueError if the steps
+        are no chain of one instance.
+        """
+
+    def get_instance(self, machine: int, name: str) -> InstanceRow | None:
+        """The instance of that name."""
+
+    def list_instances(
+        self, org: bytes, machine: int, after: int, limit: int
+    ) -> list[ListedInstance]:
+        """A page of a machine's instances, oldest first (S40)."""
+
+    def list_transitions(self, instance: int, after: int, limit: int) -> list[TransitionRow]:
+        """A page of an instance's transitions after that seq, oldest first (S41)."""
+
+    def list_since_whole(self, instance: int, seq: int) -> list[TransitionRow]:
+        """The transitions up to `seq`, from the last that keeps a whole context."""
+
+    def due_deliveries(self, instance: int, now: int, limit: int) -> list[DeliveryRow]:
+        """What the instance is owed by `now` and is not parked, in the order of delivery (S64)."""
+
+    def next_due(self, instance: int) -> int | None:
+        """When the instance is owed its next event."""
+
+    def deliveries(self, instance: int) -> list[DeliveryRow]:
+        """All that the instance is owed, parked ones too, in the order of delivery."""
+
+    def overdue_elsewhere(self, org: bytes, instance: int | None, now: int) -> Overdue:
+        """Which other running instances of the org are owed something by `now`."""
+
+    async def fail_delivery(self, delivery: int, error: str, retry_at: int, parked: bool) -> None:
+        """Count a failed attempt; owe it again at `retry_at`, or park it with that reason (S66)."""
+
+    async def close(self) -> None:
+        """Finish what has been asked for, then let the file go."""

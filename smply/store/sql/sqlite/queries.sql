@@ -1,0 +1,187 @@
+-- get_owner
+-- The first org of the file and its owner.
+SELECT id, owner FROM orgs ORDER BY row LIMIT 1;
+
+-- insert_user
+-- Keep a person.
+INSERT INTO users (id, created_at) VALUES (?, ?);
+
+-- insert_org
+-- Keep an org with its owner.
+INSERT INTO orgs (id, owner, created_at) VALUES (?, ?, ?);
+
+-- insert_machine
+-- Make a machine, unless its org has one of that name.
+INSERT INTO machines (org, name, indexes, created_at) VALUES (?, ?, ?, ?)
+ON CONFLICT (org, name) DO NOTHING;
+
+-- get_machine
+-- One machine by name, with its current version if it has one.
+SELECT m.id, m.org, m.name, m.created_at, m.indexes,
+       v.row, v.id, v.org, v.machine, v.created_at, v.client_info, v.xstate, v.adapter,
+       v.uploaded_sha256, v.code_sha256, v.uploaded_bytes, v.gzipped_bytes,
+       v.selectors, v.exports, v.definition
+FROM machines m LEFT JOIN versions v ON v.id = m.current
+WHERE m.org = ? AND m.name = ?;
+
+-- list_machines
+-- A page of an org's machines in the order they were made.
+SELECT m.id, m.org, m.name, m.created_at, m.indexes,
+       v.row, v.id, v.org, v.machine, v.created_at, v.client_info, v.xstate, v.adapter,
+       v.uploaded_sha256, v.code_sha256, v.uploaded_bytes, v.gzipped_bytes,
+       v.selectors, v.exports, v.definition
+FROM machines m LEFT JOIN versions v ON v.id = m.current
+WHERE m.org = ? AND m.id > ? ORDER BY m.id LIMIT ?;
+
+-- insert_upload
+-- Begin the three steps of a version (S7).
+INSERT INTO uploads
+  (id, org, machine, version, secret_sha256, created_at, code_sha256, finalized)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- get_upload
+-- One upload, of one org or (NULL) of any.
+SELECT id, org, machine, version, secret_sha256, created_at, code_sha256, finalized
+FROM uploads WHERE id = ?1 AND (?2 IS NULL OR org = ?2);
+
+-- get_upload_org
+-- The org of an upload, to keep its code under.
+SELECT org FROM uploads WHERE id = ?;
+
+-- set_upload_code
+-- Note which code an upload has brought.
+UPDATE uploads SET code_sha256 = ? WHERE id = ?;
+
+-- finalize_upload
+-- Mark an upload as finalized, once.
+UPDATE uploads SET finalized = 1 WHERE id = ? AND finalized = 0;
+
+-- insert_code
+-- Keep a code by its sha256, unless it is kept already.
+INSERT INTO codes (org, sha256, code) VALUES (?, ?, ?) ON CONFLICT (org, sha256) DO NOTHING;
+
+-- get_code
+-- The code of a sha256.
+SELECT code FROM codes WHERE org = ? AND sha256 = ?;
+
+-- insert_version
+-- Keep a version.
+INSERT INTO versions
+  (id, org, machine, created_at, client_info, xstate, adapter, uploaded_sha256, code_sha256,
+   uploaded_bytes, gzipped_bytes, selectors, exports, definition)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- set_current
+-- Make a version the current one of its machine (S2).
+UPDATE machines SET current = ? WHERE id = ?;
+
+-- get_version
+-- One version by id.
+SELECT row, id, org, machine, created_at, client_info, xstate, adapter,
+       uploaded_sha256, code_sha256, uploaded_bytes, gzipped_bytes, selectors, exports, definition
+FROM versions WHERE id = ? AND org = ?;
+
+-- list_versions
+-- A page of a machine's versions, oldest first.
+SELECT row, id, org, machine, created_at, client_info, xstate, adapter,
+       uploaded_sha256, code_sha256, uploaded_bytes, gzipped_bytes, selectors, exports, definition
+FROM versions WHERE org = ? AND machine = ? AND row > ? ORDER BY row LIMIT ?;
+
+-- insert_instance
+-- Make an instance at seq 1, unless its machine has one of that name.
+INSERT INTO instances
+  (org, machine, name, created_at, seq, ts, value, context, rest, answer, tags, done, version)
+VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (machine, name) DO NOTHING;
+
+-- move_instance
+-- Move an instance on, if it stands at that seq, runs, and is still owed what the step takes.
+UPDATE instances
+SET seq = ?3, ts = ?4, value = ?5, context = ?6, rest = ?7, answer = ?8, tags = ?9, done = ?10,
+    version = ?11
+WHERE id = ?1 AND seq = ?2 AND status = 'running'
+  AND (?12 IS NULL OR EXISTS (SELECT 1 FROM deliveries WHERE id = ?12 AND instance = ?1));
+
+-- insert_transition
+-- Append a transition to the history.
+INSERT INTO transitions
+  (instance, seq, ts, event, auth, cause, cause_id, version, value, rest, context, patch)
+VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT row FROM versions WHERE id = ?), ?, ?, ?, ?);
+
+-- take_delivery
+-- Remove the delivery that a step makes.
+DELETE FROM deliveries WHERE id = ? AND instance = ?;
+
+-- set_delivery
+-- Owe an event to an instance, in its org.
+INSERT INTO deliveries (org, instance, due, key, event, cause)
+SELECT org, id, ?2, ?3, ?4, ?5 FROM instances WHERE id = ?1;
+
+-- cancel_delivery
+-- Forget the newest delivery of a key (Q65).
+DELETE FROM deliveries WHERE id =
+  (SELECT max(id) FROM deliveries WHERE instance = ? AND key = ? AND parked IS NULL);
+
+-- clear_deliveries
+-- Forget all that is owed to an instance.
+DELETE FROM deliveries WHERE instance = ?;
+
+-- fail_delivery
+-- Count a failed attempt and say when the next one is, or park the delivery with its reason.
+UPDATE deliveries
+SET attempts = attempts + 1, last_error = ?2,
+    due = iif(?4, due, ?3), parked = iif(?4, ?2, NULL)
+WHERE id = ?1;
+
+-- get_instance
+-- One instance by name.
+SELECT id, org, machine, name, version, status, created_at, seq, ts,
+       value, context, rest, answer, tags, done
+FROM instances WHERE machine = ? AND name = ?;
+
+-- list_instances
+-- A page of a machine's instances in the order they were made, without their texts.
+SELECT id, name, version, status, created_at FROM instances WHERE org = ? AND machine = ? AND id > ? ORDER BY id LIMIT ?;
+
+-- list_transitions
+-- A page of an instance's history, oldest first (S41).
+SELECT t.seq, t.ts, t.event, t.value, t.auth, t.cause, t.cause_id, v.id, t.rest,
+       t.context, t.patch
+FROM transitions t JOIN versions v ON v.row = t.version
+WHERE t.instance = ? AND t.seq > ? ORDER BY t.seq LIMIT ?;
+
+-- list_since_whole
+-- The transitions up to a seq, from the last one before it that keeps its whole context.
+SELECT t.seq, t.ts, t.event, t.value, t.auth, t.cause, t.cause_id, v.id, t.rest,
+       t.context, t.patch
+FROM transitions t JOIN versions v ON v.row = t.version
+WHERE t.instance = ?1 AND t.seq <= ?2 AND t.seq >=
+  (SELECT seq FROM transitions WHERE instance = ?1 AND seq <= ?2 AND context IS NOT NULL
+   ORDER BY seq DESC LIMIT 1)
+ORDER BY t.seq;
+
+-- due_deliveries
+-- What an instance is owed by now, in the order of delivery.
+SELECT id, instance, due, key, event, attempts, last_error, parked, cause FROM deliveries
+WHERE instance = ? AND due <= ? AND parked IS NULL ORDER BY due, id LIMIT ?;
+
+-- next_due
+-- When an instance is owed its next event.
+SELECT min(due) FROM deliveries WHERE instance = ? AND parked IS NULL;
+
+-- list_deliveries
+-- All that an instance is owed, parked ones too.
+SELECT id, instance, due, key, event, attempts, last_error, parked, cause FROM deliveries
+WHERE instance = ? ORDER BY due, id;
+
+-- overdue_elsewhere
+-- How many other running instances of an org are owed something by now, and which one longest.
+WITH overdue AS (
+  SELECT i.id, i.name, i.machine, d.due, d.id AS delivery
+  FROM deliveries d JOIN instances i ON i.id = d.instance
+  WHERE d.due <= ?3 AND d.parked IS NULL AND d.org = ?1 AND i.status = 'running'
+    AND i.id IS NOT ?2
+)
+SELECT (SELECT count(DISTINCT id) FROM overdue), m.name, o.name
+FROM overdue o JOIN machines m ON m.id = o.machine
+ORDER BY o.due, o.delivery LIMIT 1;

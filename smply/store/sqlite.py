@@ -1,0 +1,374 @@
+"""The store in one SQLite file."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from smply.store import schema
+from smply.store.rows import (
+    Cancel,
+    DeliveryRow,
+    InstanceRow,
+    ListedInstance,
+    MachineRow,
+    NewInstance,
+    NewVersion,
+    Overdue,
+    Owner,
+    Set,
+    StepWrite,
+    TransitionRow,
+    UploadRow,
+    VersionRow,
+)
+from smply.store.writer import Writer, translated
+
+T = TypeVar("T")
+_Row = tuple[Any, ...]
+
+
+def _read_queries(path: Path) -> dict[str, str]:
+    """The queries of a file by name; each begins with two comments, its name and a sentence."""
+    queries = {}
+    for block in path.read_text("utf-8").strip().split("\n\n"):
+        name, _sentence, query = block.split("\n", 2)
+        queries[name.removeprefix("-- ")] = query
+    return queries
+
+
+_SQL = _read_queries(Path(__file__).parent / "sql" / "sqlite" / "queries.sql")
+
+
+def open_sqlite(path: Path, now: int) -> SqliteStore:
+    """The store in this file, which is made or upgraded if need be.
+
+    Raises DataDirectoryError if it cannot be opened, is not ours, or is too new.
+    """
+    connection = schema.connect(path)
+    try:
+        schema.upgrade(connection)
+        _set_up(connection)
+        owner = _ensure_owner(connection, now)
+    except apsw.Error as exc:
+        connection.close()
+        raise schema.unusable(path, exc) from exc
+    except BaseException:
+        connection.close()
+        raise
+    return SqliteStore(path, connection, owner)
+
+
+def _set_up(connection: apsw.Connection) -> None:
+    _switch_to_wal(connection)
+    connection.pragma("synchronous", "full")
+    connection.pragma("foreign_keys", 1)
+    connection.pragma("cache_size", -65536)
+
+
+def _switch_to_wal(connection: apsw.Connection) -> None:
+    # Here alone SQLite does not wait for its locks, lest two that switch wait for each other.
+    pause = threading.Event()
+    for _ in range(500):
+        with contextlib.suppress(apsw.BusyError):
+            connection.pragma("journal_mode", "wal")
+            return
+        pause.wait(0.01)
+    connection.pragma("journal_mode", "wal")
+
+
+def _ensure_owner(connection: apsw.Connection, now: int) -> Owner:
+    if owner := _find_owner(connection):
+        return owner
+    connection.execute("BEGIN IMMEDIATE")
+    # Asked again under the lock: another process may have been quicker.
+    owner = _find_owner(connection)
+    if owner is None:
+        owner = Owner(org=_uuid4(), user=_uuid4())
+        connection.execute(_SQL["insert_user"], (owner.user, now))
+        connection.execute(_SQL["insert_org"], (owner.org, owner.user, now))
+    connection.execute("COMMIT")
+    return owner
+
+
+def _find_owner(connection: apsw.Connection) -> Owner | None:
+    rows: list[_Row] = connection.execute(_SQL["get_owner"]).fetchall()
+    return Owner(*rows[0]) if rows else None
+
+
+def _uuid4() -> bytes:
+    raw = bytearray(os.urandom(16))
+    raw[6] = raw[6] & 0x0F | 0x40
+    raw[8] = raw[8] & 0x3F | 0x80
+    return bytes(raw)
+
+
+class SqliteStore:
+    """Writes go through one `Writer`; reads have a connection of their own.
+
+    A read is one statement, so it sees one moment, and always what has been answered as written.
+    """
+
+    def __init__(self, path: Path, connection: apsw.Connection, owner: Owner) -> None:
+        self._owner = owner
+        self._reader = schema.connect(path)
+        self._reader.pragma("cache_size", -65536)
+        self._reader.pragma("query_only", 1)
+        self._writer = Writer(connection, lambda: schema.connect(path))
+
+    @property
+    def transactions(self) -> int:
+        """How many transactions have been committed since it was opened."""
+        return self._writer.transactions
+
+    async def close(self) -> None:
+        self._reader.close()
+        await self._writer.close()
+
+    def _rows(self, query: str, values: Sequence[Any]) -> list[_Row]:
+        try:
+            return self._reader.execute(_SQL[query], values).fetchall()
+        except apsw.Error as exc:
+            raise translated(exc) from exc
+
+    def _row(self, query: str, values: Sequence[Any]) -> _Row | None:
+        rows = self._rows(query, values)
+        return rows[0] if rows else None
+
+    async def _write(self, write: Callable[[apsw.Cursor], T], *, large: bool = False) -> T:
+        return await self._writer.submit(write, large=large)
+
+    def owner(self) -> Owner:
+        return self._owner
+
+    # Machines and versions
+
+    async def create_machine(
+        self, org: bytes, name: str, indexes: list[str], now: int
+    ) -> int | None:
+        def write(cursor: apsw.Cursor) -> int | None:
+            cursor.execute(_SQL["insert_machine"], (org, name, json.dumps(indexes), now))
+            return _made(cursor)
+
+        return await self._write(write)
+
+    def get_machine(self, org: bytes, name: str) -> MachineRow | None:
+        row = self._row("get_machine", (org, name))
+        return None if row is None else _machine(row)
+
+    def list_machines(self, org: bytes, after: int, limit: int) -> list[MachineRow]:
+        return [_machine(row) for row in self._rows("list_machines", (org, after, limit))]
+
+    async def create_upload(self, upload: UploadRow) -> None:
+        values = (
+            upload.id, upload.org, upload.machine, upload.version, upload.secret_sha256,
+            upload.created_at, upload.code_sha256, upload.finalized,
+        )  # fmt: skip
+
+        def write(cursor: apsw.Cursor) -> None:
+            cursor.execute(_SQL["insert_upload"], values)
+
+        await self._write(write)
+
+    def get_upload(self, org: bytes | None, upload_id: bytes) -> UploadRow | None:
+        row = self._row("get_upload", (upload_id, org))
+        return None if row is None else UploadRow(*_with_flag(row))
+
+    async def put_upload_code(self, upload_id: bytes, code: bytes) -> bool:
+        def write(cursor: apsw.Cursor) -> bool:
+            found: list[_Row] = cursor.execute(_SQL["get_upload_org"], (upload_id,)).fetchall()
+            if not found:
+                return False
+            sha256 = _keep_code(cursor, found[0][0], code)
+            cursor.execute(_SQL["set_upload_code"], (sha256, upload_id))
+            return True
+
+        return await self._write(write, large=True)
+
+    async def create_version(self, v: NewVersion, make_current: bool, upload_id: bytes) -> bool:
+        def write(cursor: apsw.Cursor) -> bool:
+            cursor.execute(_SQL["finalize_upload"], (upload_id,))
+            if not cursor.connection.changes():
+                return False
+            sha256 = _keep_code(cursor, v.org, v.code)
+            values = (
+                v.id, v.org, v.machine, v.created_at, v.client_info, v.xstate, v.adapter,
+                v.uploaded_sha256, sha256, v.uploaded_bytes, v.gzipped_bytes,
+                v.selectors, v.exports, v.definition,
+            )  # fmt: skip
+            cursor.execute(_SQL["insert_version"], values)
+            if make_current:
+                cursor.execute(_SQL["set_current"], (v.id, v.machine))
+            return True
+
+        return await self._write(write, large=True)
+
+    def get_version(self, org: bytes, version: bytes) -> VersionRow | None:
+        row = self._row("get_version", (version, org))
+        return None if row is None else VersionRow(*row)
+
+    def list_versions(self, org: bytes, machine: int, after: int, limit: int) -> list[VersionRow]:
+        return [
+            VersionRow(*row) for row in self._rows("list_versions", (org, machine, after, limit))
+        ]
+
+    def get_code(self, org: bytes, sha256: bytes) -> bytes:
+        row = self._row("get_code", (org, sha256))
+        if row is None:
+            raise LookupError(f"no code {sha256.hex()}")
+        code: bytes = row[0]
+        return code
+
+    # Instances
+
+    async def create_instance(self, new: NewInstance, first: StepWrite) -> int | None:
+        values = (
+            new.org, new.machine, new.name, new.created_at, first.ts, first.value, first.context,
+            first.rest, first.answer, first.tags, first.done, new.version,
+        )  # fmt: skip
+
+        def write(cursor: apsw.Cursor) -> int | None:
+            cursor.execute(_SQL["insert_instance"], values)
+            instance = _made(cursor)
+            if instance is not None:
+                _record(cursor, instance, first)
+            return instance
+
+        return await self._write(write)
+
+    async def commit(self, steps: Sequence[StepWrite]) -> bool:
+        if not steps or any(
+            (b.instance, b.base) != (a.instance, a.base + 1) for a, b in pairwise(steps)
+        ):
+            raise ValueError("steps are a chain of one instance: base, base + 1, …")
+        return await self._write(lambda cursor: _move(cursor, steps))
+
+    def get_instance(self, machine: int, name: str) -> InstanceRow | None:
+        row = self._row("get_instance", (machine, name))
+        return None if row is None else _instance(row)
+
+    def list_instances(
+        self, org: bytes, machine: int, after: int, limit: int
+    ) -> list[ListedInstance]:
+        rows = self._rows("list_instances", (org, machine, after, limit))
+        return [ListedInstance(*row) for row in rows]
+
+    def list_transitions(self, instance: int, after: int, limit: int) -> list[TransitionRow]:
+        return [
+            TransitionRow(*row) for row in self._rows("list_transitions", (instance, after, limit))
+        ]
+
+    def list_since_whole(self, instance: int, seq: int) -> list[TransitionRow]:
+        return [TransitionRow(*row) for row in self._rows("list_since_whole", (instance, seq))]
+
+    # Deliveries
+
+    def due_deliveries(self, instance: int, now: int, limit: int) -> list[DeliveryRow]:
+        return [DeliveryRow(*row) for row in self._rows("due_deliveries", (instance, now, limit))]
+
+    def next_due(self, instance: int) -> int | None:
+        row = self._row("next_due", (instance,))
+        return None if row is None else row[0]
+
+    def deliveries(self, instance: int) -> list[DeliveryRow]:
+        return [DeliveryRow(*row) for row in self._rows("list_deliveries", (instance,))]
+
+    def overdue_elsewhere(self, org: bytes, instance: int | None, now: int) -> Overdue:
+        return Overdue(*(self._row("overdue_elsewhere", (org, instance, now)) or (0, None, None)))
+
+    async def fail_delivery(self, delivery: int, error: str, retry_at: int, parked: bool) -> None:
+        def write(cursor: apsw.Cursor) -> None:
+            cursor.execute(_SQL["fail_delivery"], (delivery, error, retry_at, parked))
+
+        await self._write(write)
+
+
+def _move(cursor: apsw.Cursor, steps: Sequence[StepWrite]) -> bool:
+    """Take an instance from the base of the first step to the last, or change nothing.
+
+    If the first base holds, the others do. What a later step takes may be gone, though, perhaps
+    by an earlier step of this very chain: only then is there something to undo.
+    """
+    if any(step.took is not None for step in steps[1:]):
+        return _move_or_undo(cursor, steps)
+    return _move_all(cursor, steps)
+
+
+def _move_or_undo(cursor: apsw.Cursor, steps: Sequence[StepWrite]) -> bool:
+    cursor.execute("SAVEPOINT chain")
+    moved = _move_all(cursor, steps)
+    if not moved:
+        cursor.execute("ROLLBACK TO chain")
+    cursor.execute("RELEASE chain")
+    return moved
+
+
+def _move_all(cursor: apsw.Cursor, steps: Sequence[StepWrite]) -> bool:
+    first, last = steps[0], steps[-1]
+    values = (
+        first.instance, first.base, last.base + 1, last.ts, last.value, last.context, last.rest,
+        last.answer, last.tags, last.done, last.version, first.took,
+    )  # fmt: skip
+    cursor.execute(_SQL["move_instance"], values)
+    return cursor.connection.changes() == 1 and all(
+        _record(cursor, first.instance, step) for step in steps
+    )
+
+
+def _record(cursor: apsw.Cursor, instance: int, step: StepWrite) -> bool:
+    """Write what a step leaves beside the instance; False if what it takes is gone."""
+    if step.took is not None:
+        cursor.execute(_SQL["take_delivery"], (step.took, instance))
+        if not cursor.connection.changes():
+            return False
+    values = (
+        instance, step.base + 1, step.ts, step.event, step.auth, step.cause, step.cause_id,
+        step.version, step.value, step.rest,
+        step.context if step.patch is None else None, step.patch,
+    )  # fmt: skip
+    cursor.execute(_SQL["insert_transition"], values)
+    for change in step.deliveries:
+        if isinstance(change, Set):
+            owed = (instance, change.due, change.key, change.event, change.cause)
+            cursor.execute(_SQL["set_delivery"], owed)
+        elif isinstance(change, Cancel):
+            cursor.execute(_SQL["cancel_delivery"], (instance, change.key))
+        else:
+            cursor.execute(_SQL["clear_deliveries"], (instance,))
+    return True
+
+
+def _made(cursor: apsw.Cursor) -> int | None:
+    """The id of the row just inserted, or None if its name was taken."""
+    connection = cursor.connection
+    return connection.last_insert_rowid() if connection.changes() else None
+
+
+def _keep_code(cursor: apsw.Cursor, org: bytes, code: bytes) -> bytes:
+    sha256 = hashlib.sha256(code).digest()
+    cursor.execute(_SQL["insert_code"], (org, sha256, code))
+    return sha256
+
+
+def _machine(row: _Row) -> MachineRow:
+    current = None if row[5] is None else VersionRow(*row[5:])
+    machine, org, name, created_at, indexes = row[:5]
+    return MachineRow(machine, org, name, created_at, json.loads(indexes), current)
+
+
+def _instance(row: _Row) -> InstanceRow:
+    return InstanceRow(*_with_flag(row))
+
+
+def _with_flag(row: _Row) -> list[Any]:
+    """The values of a row whose last column is a truth value, which SQLite keeps as 0 or 1."""
+    return [*row[:-1], bool(row[-1])]

@@ -1,0 +1,2 @@
+export const allowRead = () => true;
+export const allowWrite = () => true;

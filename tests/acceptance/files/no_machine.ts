@@ -1,0 +1,3 @@
+export default { states: {} };
+export const allowRead = () => true;
+export const allowWrite = () => true;

@@ -1,0 +1,188 @@
+"""The API over HTTP: one shape of errors, what is not built is said, bodies are checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import httpx
+import pytest
+
+from smply.api import create_app, unbuilt
+from smply.identity import LocalIdentity
+from tests.conftest import World
+
+pytestmark = pytest.mark.anyio
+
+ACT = {"x-statebacked-act": json.dumps({"sid": "one"})}
+Publish = Callable[[str, str], Awaitable[str]]
+
+
+@pytest.fixture
+async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(world.engine, LocalIdentity(world.org, "usr_test"))
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as http:
+        yield http
+
+
+@pytest.mark.parametrize(("method", "path"), unbuilt.ROUTES)
+async def test_what_is_not_built_says_so(http: httpx.AsyncClient, method: str, path: str) -> None:
+    answer = await http.request(
+        "GET" if method == "*" else method, path.replace("{", "").replace("}", "")
+    )
+    assert answer.status_code == 501
+    assert answer.json()["code"] == "not-implemented"
+
+
+@pytest.mark.parametrize("header", ["If-Match", "Idempotency-Key"])
+async def test_headers_not_built_are_refused(http: httpx.AsyncClient, header: str) -> None:
+    """extensions.md, marked (2)."""
+    answer = await http.post("/machines", json={"slug": "m"}, headers={header: "1"})
+    assert (answer.status_code, answer.json()["code"]) == (501, "not-implemented")
+    assert (await http.get("/machines")).json() == {"machines": []}
+
+
+@pytest.mark.parametrize("member", [{"ifState": "on"}, {"dryRun": True}])
+async def test_members_not_built_are_refused_and_nothing_is_done(
+    http: httpx.AsyncClient, publish: Publish, member: dict[str, object]
+) -> None:
+    await publish("light", "light.ts")
+    await http.post("/machines/light", json={"slug": "one"}, headers=ACT)
+    answer = await http.post(
+        "/machines/light/i/one/events", json={"event": "toggle", **member}, headers=ACT
+    )
+    assert (answer.status_code, answer.json()["code"]) == (501, "not-implemented")
+    history = (await http.get("/machines/light/i/one/events")).json()["transitions"]
+    assert len(history) == 1
+
+
+async def test_a_machine_is_shown_as_the_contract_says(
+    http: httpx.AsyncClient, publish: Publish
+) -> None:
+    version = await publish("light", "light.ts")
+    shown = (await http.get("/machines/light")).json()["machine"]
+    assert sorted(shown) == ["createdAt", "currentVersion", "indexes"]
+    assert shown["currentVersion"]["id"] == version
+    assert shown["createdAt"] == "2027-01-15T08:00:00.000Z"
+
+
+async def test_the_public_state_is_the_contract_s(
+    http: httpx.AsyncClient, publish: Publish
+) -> None:
+    """S31-S36, C8."""
+    await publish("light", "light.ts")
+    answer = await http.post("/machines/light", json={"slug": "one"}, headers=ACT)
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "ts": 1_800_000_000_000,
+        "state": "off",
+        "publicContext": {"count": 0},
+        "tags": [],
+        "done": False,
+        "states": ["off"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "parameter"),
+    [
+        (b"{", "body"),
+        (b"[]", "body"),
+        (b"{}", "event"),
+        (b'{"event": 7}', "event"),
+        (b'{"event": ""}', "event"),
+        (b'{"event": {"kind": "x"}}', "event"),
+        (b'{"event": {"type": 1}}', "event"),
+        (b'{"event": "xstate.stop"}', "event"),
+        (b"[" * 100_000, "body"),
+        (b'{"event": "\\ud800"}', "body"),
+        (b"\xff\xfe", "body"),
+    ],
+)
+async def test_a_wrong_body_names_what_is_wrong(
+    http: httpx.AsyncClient, body: bytes, parameter: str
+) -> None:
+    answer = await http.post("/machines/m/i/one/events", content=body, headers=ACT)
+    assert answer.status_code == 400
+    assert (answer.json()["code"], answer.json()["parameter"]) == ("invalid-parameter", parameter)
+
+
+@pytest.mark.parametrize("name", ["a b", "ä", "x" * 129, "a.b"])
+async def test_a_wrong_name_is_refused(http: httpx.AsyncClient, name: str) -> None:
+    """C4."""
+    answer = await http.post("/machines", json={"slug": name})
+    assert (answer.status_code, answer.json()["parameter"]) == (400, "slug")
+
+
+async def test_an_event_too_large_is_413(http: httpx.AsyncClient) -> None:
+    """Q46."""
+    event = {"type": "x", "data": "x" * 400_000}
+    answer = await http.post("/machines/m/i/one/events", json={"event": event}, headers=ACT)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
+
+
+@pytest.mark.parametrize(
+    "path", ["/machines/m", "/machines/m/i", "/machines/m/i/one", "/machines/m/v"]
+)
+async def test_unknown_things_are_404(http: httpx.AsyncClient, path: str) -> None:
+    """Q2."""
+    answer = await http.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
+async def test_lists_have_pages(http: httpx.AsyncClient) -> None:
+    """Q32: 100 rows a page; the cursor is absent on the last one."""
+    for number in range(101):
+        await http.post("/machines", json={"slug": f"m{number}"})
+    first = (await http.get("/machines")).json()
+    rest = (await http.get("/machines", params={"cursor": first["cursor"]})).json()
+    assert (len(first["machines"]), len(rest["machines"])) == (100, 1)
+    assert "cursor" not in rest
+
+
+async def test_indexes_are_not_built_and_said_so(http: httpx.AsyncClient) -> None:
+    answer = await http.post("/machines", json={"slug": "m", "indexes": ["a"]})
+    assert answer.status_code == 501
+
+
+async def test_finalizing_twice_gives_the_same_answer(
+    http: httpx.AsyncClient, bundle: Callable[[str], Awaitable[bytes]]
+) -> None:
+    """Q34, S7."""
+    await http.post("/machines", json={"slug": "light"})
+    begun = (await http.post("/machines/light/v")).json()
+    early = await http.put(f"/machines/light/v/{begun['machineVersionId']}", json={})
+    assert (early.status_code, early.json()["parameter"]) == (400, "code")
+    sent = await http.post(
+        begun["codeUploadUrl"],
+        data={**begun["codeUploadFields"], "content-type": "application/javascript"},
+        files={"file": ("light.js", await bundle("light.ts"), "application/javascript")},
+    )
+    assert sent.status_code == 204
+    answers = [
+        (await http.put(f"/machines/light/v/{begun['machineVersionId']}", json={})).json()
+        for _ in "ab"
+    ]
+    assert answers[0] == answers[1]
+    assert len((await http.get("/machines/light/v")).json()["versions"]) == 1
+
+
+async def test_an_upload_needs_its_secret(http: httpx.AsyncClient) -> None:
+    """S8."""
+    await http.post("/machines", json={"slug": "light"})
+    begun = (await http.post("/machines/light/v")).json()
+    answer = await http.post(
+        begun["codeUploadUrl"], data={"key": "guess"}, files={"file": ("x.js", b"x", "text/plain")}
+    )
+    assert answer.status_code == 403
+
+
+async def test_a_wrong_method_is_said(http: httpx.AsyncClient) -> None:
+    answer = await http.patch("/machines")
+    assert (answer.status_code, answer.json()["code"]) == (405, "not-allowed")
+
+
+async def test_an_unknown_path_is_404(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/nowhere/at/all")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")

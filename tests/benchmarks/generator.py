@@ -1,0 +1,99 @@
+"""Load over keep-alive connections, cheap enough not to be what is measured.
+
+    python -m tests.benchmarks.generator PORT CONNECTIONS < requests
+
+Reads requests from stdin, one JSON `[method, path, headers, body]` a line, sends each once, and
+prints `{"seconds", "p50", "p99", "errors", "cpu"}`: times in milliseconds, CPU in seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import cast
+
+import uvloop
+
+
+class _Connection(asyncio.Protocol):
+    """Sends the next request as soon as the answer to the last one is whole."""
+
+    def __init__(self, requests: Iterator[bytes], times: list[float], done: asyncio.Event) -> None:
+        self._requests = requests
+        self._times = times
+        self._done = done
+        self._left = b""
+        self.errors = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def begin(self) -> None:
+        request = next(self._requests, None)
+        if request is None:
+            self._transport.close()
+            return
+        self._sent = time.perf_counter()
+        self._transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        data = self._left + data if self._left else data
+        head = data.find(b"\r\n\r\n")
+        if head < 0 or len(data) < head + 4 + _length(data[:head]):
+            self._left = data
+            return
+        self._left = b""
+        self._times.append(time.perf_counter() - self._sent)
+        if not data.startswith(b"HTTP/1.1 20"):
+            self.errors += 1
+        self.begin()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._done.set()
+
+
+def _length(head: bytes) -> int:
+    place = head.lower().find(b"content-length:")
+    return int(head[place + 15 :].split(b"\r\n", 1)[0])
+
+
+def _encoded(line: str) -> bytes:
+    method, path, headers, body = cast(tuple[str, str, dict[str, str], str], json.loads(line))
+    content = body.encode()
+    lines = [f"{method} {path} HTTP/1.1", "host: bench", f"content-length: {len(content)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + content
+
+
+async def run(port: int, connections: int, requests: list[bytes]) -> dict[str, float]:
+    queue, times = iter(requests), list[float]()
+    loop = asyncio.get_running_loop()
+    opened = []
+    for _ in range(connections):
+        done = asyncio.Event()
+        connection = partial(_Connection, queue, times, done)
+        _, protocol = await loop.create_connection(connection, "127.0.0.1", port)
+        opened.append((protocol, done))
+    cpu, start = time.process_time(), time.perf_counter()
+    for protocol, _ in opened:
+        protocol.begin()
+    for _, done in opened:
+        await done.wait()
+    seconds = time.perf_counter() - start
+    times.sort()
+    return {
+        "seconds": seconds,
+        "p50": 1000 * times[len(times) // 2],
+        "p99": 1000 * times[len(times) * 99 // 100],
+        "errors": sum(protocol.errors for protocol, _ in opened),
+        "cpu": time.process_time() - cpu,
+    }
+
+
+if __name__ == "__main__":
+    todo = [_encoded(line) for line in sys.stdin]
+    print(json.dumps(uvloop.run(run(int(sys.argv[1]), int(sys.argv[2]), todo))))

@@ -1,0 +1,101 @@
+"""Completion: the scripts as they lie in `completions/`, and the words that answer them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from smply.cli import _connect, main
+from tests.cli.canned import INFO, CannedServer
+
+SCRIPTS = Path(__file__).parents[2] / "completions"
+
+Complete = Callable[[str], list[str]]
+
+
+@pytest.fixture
+def complete(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Complete:
+    """The words that bash is offered for the last word of a line."""
+    server = CannedServer()
+    server.answers |= {
+        "GET /machines": {"machines": [{"slug": "checkout", "createdAt": INFO["createdAt"]}]},
+        "GET /machines/checkout/i": {
+            "instances": [
+                {"slug": name, "createdAt": "", "status": "running", "machineVersion": INFO}
+                for name in ("order-1042", "order-1043", "trial")
+            ]
+        },
+        "GET /machines/checkout/v": {"versions": [INFO]},
+    }
+    monkeypatch.setattr(_connect, "open_client", server.open)
+    monkeypatch.setenv("SMPLY_DATA_DIR", str(tmp_path))
+
+    def complete(line: str) -> list[str]:
+        monkeypatch.setenv("_SMPLY_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", line)
+        monkeypatch.setenv("COMP_CWORD", str(len(line.split(" ")) - 1))
+        assert main([]) == 0
+        return capsys.readouterr().out.split()
+
+    return complete
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_scripts_are_what_the_command_prints(
+    shell: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["completion", shell]) == 0
+    assert capsys.readouterr().out == (SCRIPTS / f"smply.{shell}").read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("smply mach", ["machines", "machine-versions"]),
+        ("smply instances s", ["send-event"]),
+        ("smply instances get -m ", ["checkout"]),
+        ("smply instances get -m checkout -i order", ["order-1042", "order-1043"]),
+        ("smply instances get -m checkout -i zzz", []),
+        ("smply instances create -m checkout --version ver", [INFO["id"]]),
+        ("smply instances get --publ", ["--public"]),
+        ("smply instances get --jso", ["--json"]),
+        ("smply instances create --tok", []),
+        ("smply instances get --output t", ["tree", "table"]),
+        ("smply completion z", ["zsh"]),
+        ("smply instances get -i x -m unknown -i ", []),
+    ],
+)
+def test_a_word_is_completed(complete: Complete, line: str, words: list[str]) -> None:
+    assert complete(line) == words
+
+
+@pytest.mark.parametrize(
+    ("shell", "answer"),
+    [
+        ("zsh", '_arguments \'*: :(("list-transitions":"List an instance'),
+        ("fish", "list-transitions\tList an instance"),
+    ],
+)
+def test_other_shells_are_answered_in_their_way(
+    shell: str,
+    answer: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("_SMPLY_COMPLETE", f"complete_{shell}")
+    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "smply instances list-")
+    monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
+    assert main([]) == 0
+    assert capsys.readouterr().out.startswith(answer)
+
+
+def test_completion_makes_no_data_directory(
+    complete: Complete, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SMPLY_DATA_DIR", str(tmp_path / "new"))
+    assert complete("smply machines get -m ") == []
+    assert not (tmp_path / "new").exists()

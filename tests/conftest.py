@@ -1,0 +1,118 @@
+"""Real things, started once for the run: a runtime with real Deno, stores on real SQLite."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import hypothesis
+import pytest
+
+from smply.api import create_app
+from smply.client import AsyncClient
+from smply.engine import Engine, EngineSettings
+from smply.identity import LocalIdentity
+from smply.runtime import Log, Runtime, RuntimeSettings
+from smply.store import Store, open_store
+
+MACHINES = Path(__file__).parent / "machines"
+
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=2_000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+class ManualClock:
+    """A clock that a test moves."""
+
+    def __init__(self, now: int = 1_800_000_000_000) -> None:
+        self.time = now
+
+    def now(self) -> int:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time / 1000
+
+    async def sleep_until(self, due: int) -> None:
+        self.time = max(self.time, due)
+
+
+@dataclass
+class World:
+    """A server in the process: its parts, and what it said."""
+
+    clock: ManualClock
+    store: Store
+    engine: Engine
+    client: AsyncClient
+    org: bytes
+    notices: list[str]
+    logs: list[Log] = field(default_factory=list)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def heard() -> list[Log]:
+    """What machine code of the shared runtime printed."""
+    return []
+
+
+@pytest.fixture(scope="session")
+async def runtime(anyio_backend: str, heard: list[Log]) -> AsyncIterator[Runtime]:
+    def hear(_key: Hashable, log: Log) -> None:
+        heard.append(log)
+
+    shared = Runtime(RuntimeSettings(processes_max=6), hear)
+    yield shared
+    await shared.close()
+
+
+@pytest.fixture(scope="session")
+def bundle(runtime: Runtime) -> Callable[[str], Awaitable[bytes]]:
+    """Builds a machine of tests/machines, once for the run."""
+    built: dict[str, bytes] = {}
+
+    async def build(name: str) -> bytes:
+        if name not in built:
+            built[name] = await runtime.build(MACHINES / name)
+        return built[name]
+
+    return build
+
+
+@pytest.fixture
+async def world(tmp_path: Path, runtime: Runtime, heard: list[Log]) -> AsyncIterator[World]:
+    heard.clear()
+    clock = ManualClock()
+    store = await open_store(tmp_path / "smply.db", clock.now())
+    notices: list[str] = []
+    settings = EngineSettings(deliver_on_read=True)
+    engine = Engine(store, runtime, clock, settings, notices.append)
+    owner = store.owner()
+    app = create_app(engine, LocalIdentity(owner.org, "usr_test"))
+    transport = httpx.ASGITransport(app=app)
+    async with AsyncClient("http://test.smply", transport=transport) as client:
+        yield World(clock, store, engine, client, owner.org, notices, heard)
+    await store.close()
+
+
+@pytest.fixture
+def publish(
+    world: World, bundle: Callable[[str], Awaitable[bytes]]
+) -> Callable[[str, str], Awaitable[str]]:
+    """Publishes a machine of tests/machines under a name; returns the version's id."""
+
+    async def publish_as(name: str, file: str) -> str:
+        await world.client.machines.create(name)
+        code = await bundle(file)
+        return await world.client.versions.create(name, code, make_current=True)
+
+    return publish_as

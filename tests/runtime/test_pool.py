@@ -1,0 +1,167 @@
+"""What processes remember between calls, when they are retired, how they are closed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from smply.errors import Unavailable
+from smply.runtime import RuntimeSettings, Snapshot, Stepped
+from tests.runtime.support import AUTH, OFF, Lab, event, machine, step, unknown, values
+
+pytestmark = pytest.mark.anyio
+
+ACT = 'act: { target: "on", actions: () => { console.log("acted"); } }'
+
+
+@pytest.fixture
+async def narrow(anyio_backend: str) -> AsyncIterator[Lab]:
+    """A runtime of one process."""
+    lab = Lab(RuntimeSettings(processes_max=1))
+    yield lab
+    await lab.runtime.close(0)
+
+
+async def test_the_snapshot_is_asked_for_once(lab: Lab) -> None:
+    host = await lab.host(machine())
+    asked: list[int] = []
+
+    def snapshot() -> Snapshot:
+        asked.append(1)
+        return OFF
+
+    first = await host.step(1, "one", 4, snapshot, [event("toggle", 10), event("toggle", 11)])
+    host.commit(1, 6)
+    second = await host.step(1, "one", 6, unknown, [event("toggle", 12)])
+
+    assert values(first + second) == ["on", "off", "on"]
+    assert [each.seq for each in first + second if isinstance(each, Stepped)] == [5, 6, 7]
+    assert asked == [1]
+
+
+async def test_a_dropped_step_leaves_the_one_before(lab: Lab) -> None:
+    host = await lab.host(machine())
+    await step(host, 1, "toggle", "toggle", "toggle")
+    host.commit(1, 2)
+
+    host.drop(1, 3)
+    again = await host.step(1, "one", 2, unknown, [event("toggle", 2_001)])
+
+    assert values(again) == ["off"]
+
+
+async def test_a_new_instance_is_known_by_its_row_after_the_commit(lab: Lab) -> None:
+    host = await lab.host(machine())
+    started = await host.start("one", 1_000, b'{"name":"x"}', AUTH)
+    assert isinstance(started, Stepped)
+    assert started.instance < 0
+
+    host.commit(started.instance, 1, 42)
+    [toggled] = await host.step(42, "one", 1, unknown, [event("toggle")])
+
+    assert values([toggled]) == ["on"]
+
+
+async def test_effects_wait_for_the_commit(lab: Lab) -> None:
+    host = await lab.host(machine(ACT))
+    await step(host, 1, "act")
+    await step(host, 2, "toggle")
+    assert lab.logs == []
+
+    host.commit(1, 2)
+    await step(host, 3, "toggle")
+
+    assert [(log.instance, log.text) for log in lab.logs] == [(1, "acted")]
+
+
+async def test_allow_read_is_asked_with_the_auth_context(lab: Lab) -> None:
+    host = await lab.host(machine(allow_read='authContext.sub === "a"'))
+
+    assert await host.read(1, "one", 1, lambda: OFF, b'{"sub":"a"}') is None
+    refused = await host.read(1, "one", 1, unknown, b'{"sub":"b"}')
+
+    assert refused is not None
+    assert type(refused).__name__ == "Refused"
+
+
+async def test_the_idle_process_makes_room(narrow: Lab) -> None:
+    one, other = await narrow.code(machine()), await narrow.code(machine(ACT))
+    for _ in range(2):
+        for key, code in (("one", one), ("other", other)):
+            host = await narrow.runtime.host(key, lambda code=code: code)  # type: ignore[misc]
+            assert values(await step(host, 1, "toggle")) == ["on"]
+            assert narrow.runtime._pool is not None
+            assert len(narrow.runtime._pool._lent) == 1
+
+
+async def test_a_host_goes_on_after_its_process_was_retired(narrow: Lab) -> None:
+    first = await narrow.host(machine())
+    await narrow.host(machine(ACT))
+
+    assert values(await step(first, 1, "toggle")) == ["on"]
+
+
+async def test_without_an_idle_process_a_new_one_is_unavailable_after_a_second(
+    narrow: Lab,
+) -> None:
+    code = await narrow.code(machine())
+    host = await narrow.host(machine("loop: { guard: () => { for (;;); } }"))
+    busy = asyncio.create_task(step(host, 1, "loop"))
+    await asyncio.sleep(0)
+
+    with pytest.raises(Unavailable, match="every process for machine code is at work"):
+        await narrow.runtime.host("other", lambda: code)
+
+    assert values(await busy) == ["failed"]
+
+
+async def test_a_step_that_waits_for_its_commit_keeps_its_process(narrow: Lab) -> None:
+    code = await narrow.code(machine())
+    host = await narrow.host(machine(ACT))
+    await step(host, 1, "act")
+
+    with pytest.raises(Unavailable):
+        await narrow.runtime.host("other", lambda: code)
+
+    host.commit(1, 2)
+    await narrow.runtime.host("other", lambda: code)
+    assert [log.text for log in narrow.logs] == ["acted"]
+
+
+async def test_close_waits_for_an_action_that_has_begun() -> None:
+    lab = Lab(RuntimeSettings())
+    slow = 'act: { target: "on", actions: async () => { await wait(50); console.log("done"); } }'
+    top = "const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));"
+    host = await lab.host(machine(slow, top=top))
+    await step(host, 1, "act")
+    host.commit(1, 2)
+
+    assert await lab.runtime.close(5.0) == []
+
+    assert [log.text for log in lab.logs] == ["done"]
+
+
+async def test_close_names_the_action_that_it_stops() -> None:
+    lab = Lab(RuntimeSettings())
+    top = "async function notify() { await new Promise(() => {}); }"
+    host = await lab.host(machine('act: { target: "on", actions: notify }', top=top))
+    await step(host, 1, "act")
+    host.commit(1, 2)
+
+    assert await lab.runtime.close(0.05) == ["light-1: notify"]
+
+
+async def test_close_does_not_wait_long_for_a_loop() -> None:
+    lab = Lab(RuntimeSettings(step_seconds=0.3))
+    host = await lab.host(machine('act: { target: "on", actions: () => { for (;;); } }'))
+    await step(host, 1, "act")
+    host.commit(1, 2)
+
+    async with asyncio.timeout(3):
+        assert await lab.runtime.close(30.0) == ["light-1: an action"]
+
+
+async def test_a_runtime_that_was_never_used_starts_nothing(tmp_path: object) -> None:
+    assert await Lab(RuntimeSettings()).runtime.close() == []
