@@ -1,18 +1,52 @@
 """smply: a self-hosted home for XState machines.
 
-`Client` and `AsyncClient` talk to a server; the errors they raise are in `smply.errors`.
+`Client` and `AsyncClient` talk to a server that speaks the State Backed API; what they raise is
+drawn as a tree in `smply.errors`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from smply import errors
+from smply.errors import (
+    ApiError,
+    AuthorizerRefused,
+    Conflict,
+    Forbidden,
+    InvalidParameter,
+    LimitExceeded,
+    MachineError,
+    NoAnswer,
+    NotBuilt,
+    NotFound,
+    SettleTimeout,
+    SmplyError,
+    TooLarge,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
     from smply.client import AsyncClient, Client
 
-__all__ = ["AsyncClient", "Client", "__version__", "errors"]
+__all__ = [
+    "ApiError",
+    "AsyncClient",
+    "AuthorizerRefused",
+    "Client",
+    "Conflict",
+    "Forbidden",
+    "InvalidParameter",
+    "LimitExceeded",
+    "MachineError",
+    "NoAnswer",
+    "NotBuilt",
+    "NotFound",
+    "SettleTimeout",
+    "SmplyError",
+    "TooLarge",
+    "Unavailable",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

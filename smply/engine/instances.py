@@ -73,7 +73,7 @@ class Instances:
         """
         owner = self._machines.get(org, machine)
         chosen = self._version_for(org, owner, version, shown)
-        if self._store.get_instance(owner.id, name) is not None:
+        if self._store.get_instance(org, machine, name) is not None:
             raise _taken(machine, name)
         host = await self._stepper.host(org, chosen.id, machine)
         answer = await host.start(name, self._clock.now(), context, auth)
@@ -160,8 +160,10 @@ class Instances:
         return due is not None and due <= self._clock.now()
 
     def _row(self, org: bytes, machine: str, name: str) -> InstanceRow:
-        row = self._store.get_instance(self._machines.get(org, machine).id, name)
+        row = self._store.get_instance(org, machine, name)
         if row is None:
+            # Which of the two names is unknown is looked up only now.
+            self._machines.get(org, machine)
             raise NotFound(f"{machine} has no instance {name}")
         self._named = row.id
         return row
@@ -187,7 +189,6 @@ class Instances:
             id=row.id,
             org=org,
             machine=machine,
-            machine_id=row.machine,
             name=name,
             version=row.version,
             status=row.status,

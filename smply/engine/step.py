@@ -30,7 +30,6 @@ class Live:
     id: int
     org: bytes
     machine: str
-    machine_id: int
     name: str
     version: bytes
     status: str
@@ -125,7 +124,7 @@ class Stepper:
         return range(first, first + count)
 
     def _snapshot(self, live: Live) -> Snapshot:
-        row = self._store.get_instance(live.machine_id, live.name)
+        row = self._store.get_instance(live.org, live.machine, live.name)
         if row is None or (row.id, row.seq) != (live.id, live.seq):
             raise LostRace
         return Snapshot(row.value, row.context, row.rest)

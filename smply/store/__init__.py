@@ -119,8 +119,8 @@ class Store(Protocol):
         are no chain of one instance.
         """
 
-    def get_instance(self, machine: int, name: str) -> InstanceRow | None:
-        """The instance of that name."""
+    def get_instance(self, org: bytes, machine: str, name: str) -> InstanceRow | None:
+        """The instance of that name of the machine of that name."""
 
     def list_instances(
         self, org: bytes, machine: int, after: int, limit: int

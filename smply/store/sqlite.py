@@ -252,8 +252,8 @@ class SqliteStore:
             raise ValueError("steps are a chain of one instance: base, base + 1, …")
         return await self._write(lambda cursor: _move(cursor, steps))
 
-    def get_instance(self, machine: int, name: str) -> InstanceRow | None:
-        row = self._row("get_instance", (machine, name))
+    def get_instance(self, org: bytes, machine: str, name: str) -> InstanceRow | None:
+        row = self._row("get_instance", (org, machine, name))
         return None if row is None else _instance(row)
 
     def list_instances(

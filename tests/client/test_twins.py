@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import smply
+from smply import errors
 from smply.client import AsyncClient, Client, _base
 from smply.errors import ApiError, AuthorizerRefused, Forbidden, NotBuilt, NotFound
 
@@ -27,7 +28,14 @@ def test_both_clients_have_the_same_verbs() -> None:
 
 
 def test_exported_names_are_what_the_package_says() -> None:
-    assert sorted(smply.__all__) == ["AsyncClient", "Client", "__version__", "errors"]
+    raised = {
+        name
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, errors.SmplyError)
+    }
+    local = {"UsageError", "BuildError", "NotConfirmed", "DataDirectoryError"}
+    assert set(smply.__all__) == raised - local | {"AsyncClient", "Client", "__version__"}
+    assert smply.__all__ == sorted(smply.__all__)
     assert all(getattr(smply, name) for name in smply.__all__)
 
 

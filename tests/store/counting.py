@@ -17,7 +17,7 @@ async def count_up(path: Path, times: int) -> None:
     mine = find(store)
     for _ in range(times):
         while True:
-            row = store.get_instance(mine.machine, "session-1")
+            row = store.get_instance(mine.org, "toggler", "session-1")
             assert row is not None
             if await mine.move(row.id, row.seq):
                 break
@@ -37,7 +37,7 @@ async def _write_for_ever(path: Path, answers: Connection) -> None:
     store = await open_store(path, NOW)
     mine = find(store)
     while True:
-        row = store.get_instance(mine.machine, "session-1")
+        row = store.get_instance(mine.org, "toggler", "session-1")
         assert row is not None
         taken = store.deliveries(row.id)[0].id
         owed = [Clear(), Set(None, NOW, str(row.seq + 3))]

@@ -18,7 +18,7 @@ def keys(world: World, instance: int) -> list[str | None]:
 
 
 def seq_of(world: World) -> int:
-    row = world.store.get_instance(world.machine, "session-1")
+    row = world.store.get_instance(world.org, "toggler", "session-1")
     assert row is not None
     return row.seq
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 def seq_of(world: World, name: str = "session-1") -> int:
-    row = world.store.get_instance(world.machine, name)
+    row = world.store.get_instance(world.org, "toggler", name)
     assert row is not None
     # What the row holds, and the history, always tell of the same transition.
     assert row.value == f'"s{row.seq}"'
@@ -26,7 +26,7 @@ def seq_of(world: World, name: str = "session-1") -> int:
 
 async def test_an_instance_begins_with_its_first_transition(world: World) -> None:
     instance = await world.create(event='{"type":"xstate.init"}', done=True, tags='["a"]')
-    assert world.store.get_instance(world.machine, "session-1") == InstanceRow(
+    assert world.store.get_instance(world.org, "toggler", "session-1") == InstanceRow(
         id=instance,
         org=world.org,
         machine=world.machine,
@@ -207,7 +207,7 @@ async def test_instances_come_in_pages_oldest_first_s40(world: World) -> None:
     first = world.store.list_instances(world.org, world.machine, 0, 3)
     rest = world.store.list_instances(world.org, world.machine, first[-1].id, 3)
     assert [row.name for row in first + rest] == list("edcba")
-    whole = world.store.get_instance(world.machine, "e")
+    whole = world.store.get_instance(world.org, "toggler", "e")
     assert whole is not None
     assert (first[0].id, first[0].version) == (whole.id, whole.version)
 

@@ -180,7 +180,7 @@ def test_a_dump_of_each_schema_opens_and_reads(path: Path, dump: Path) -> None:
     async def read() -> None:
         world = find(await open_store(path, NOW))
         store = world.store
-        row = store.get_instance(world.machine, "session-1")
+        row = store.get_instance(world.org, "toggler", "session-1")
         assert row is not None
         assert (row.seq, row.value, row.context, row.done) == (3, '"s3"', '{"count":3}', False)
         history = store.list_transitions(row.id, 0, 9)

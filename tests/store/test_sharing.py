@@ -23,7 +23,7 @@ SPAWN = multiprocessing.get_context("spawn")
 
 
 def assert_counted(world: World, seq: int) -> None:
-    row = world.store.get_instance(world.machine, "session-1")
+    row = world.store.get_instance(world.org, "toggler", "session-1")
     assert row is not None
     assert row.seq == seq
     rows = world.store.list_transitions(row.id, 0, 10_000)
@@ -33,8 +33,8 @@ def assert_counted(world: World, seq: int) -> None:
 async def test_a_store_sees_at_once_what_another_has_written(world: World, opener: Opener) -> None:
     other = find(await opener())
     instance = await world.create()
-    row = other.store.get_instance(other.machine, "session-1")
-    assert row == world.store.get_instance(world.machine, "session-1")
+    row = other.store.get_instance(other.org, "toggler", "session-1")
+    assert row == world.store.get_instance(world.org, "toggler", "session-1")
     assert await other.move(instance, 1)
     assert not await world.move(instance, 1)
 
@@ -90,7 +90,7 @@ async def test_kill_9_leaves_chains_whole_and_acknowledged_ones_there(
     answers.close()
 
     again = find(await open_store(path, NOW))
-    row = again.store.get_instance(again.machine, "session-1")
+    row = again.store.get_instance(again.org, "toggler", "session-1")
     assert row is not None
     assert row.seq >= told
     assert row.seq % 3 == 1

@@ -52,7 +52,7 @@ def ask(path: Path, query: str) -> object:
 
 
 def seq_of(world: World, name: str = "session-1") -> int:
-    row = world.store.get_instance(world.machine, name)
+    row = world.store.get_instance(world.org, "toggler", name)
     assert row is not None
     assert len(world.store.list_transitions(row.id, 0, 10_000)) == row.seq
     return row.seq

@@ -134,14 +134,16 @@ SET attempts = attempts + 1, last_error = ?2,
 WHERE id = ?1;
 
 -- get_instance
--- One instance by name.
-SELECT id, org, machine, name, version, status, created_at, seq, ts,
-       value, context, rest, answer, tags, done
-FROM instances WHERE machine = ? AND name = ?;
+-- One instance by the names of its machine and of itself.
+SELECT i.id, i.org, i.machine, i.name, i.version, i.status, i.created_at, i.seq, i.ts,
+       i.value, i.context, i.rest, i.answer, i.tags, i.done
+FROM machines m JOIN instances i ON i.machine = m.id
+WHERE m.org = ? AND m.name = ? AND i.name = ?;
 
 -- list_instances
 -- A page of a machine's instances in the order they were made, without their texts.
-SELECT id, name, version, status, created_at FROM instances WHERE org = ? AND machine = ? AND id > ? ORDER BY id LIMIT ?;
+SELECT id, name, version, status, created_at
+FROM instances WHERE org = ? AND machine = ? AND id > ? ORDER BY id LIMIT ?;
 
 -- list_transitions
 -- A page of an instance's history, oldest first (S41).
