@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 _CONNECT = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=2)"
-"""Fails at once without a network, and by time-out with one: 192.0.2.0/24 is nobody's (RFC 5737)."""
+"""Fails at once without a network, by time-out with one: 192.0.2.0/24 is nobody's (RFC 5737)."""
 
 
 def _without_network() -> list[str]:
