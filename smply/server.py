@@ -14,7 +14,7 @@ from smply.directory import DataDirectory
 from smply.engine import Engine, EngineSettings
 from smply.identity import LocalIdentity
 from smply.models import LogEntry, Notice
-from smply.runtime import Log, Runtime, RuntimeSettings
+from smply.runtime import Log, Runtime, RuntimeSettings, unenforced
 from smply.store import Overdue, migrate, needs_migration, open_store
 
 LOCAL_URL = "http://local.smply"
@@ -38,6 +38,8 @@ async def open_local(
         on_notice(Notice(sentence))
 
     with DataDirectory(data_dir) as directory:
+        if not directory.database.exists() and (limits := unenforced()) is not None:
+            notice(limits)
         directory.hold(needs_migration, migrate)
         store = await open_store(directory.database, clock.now())
         runtime = Runtime(RuntimeSettings(), lambda key, log: on_log(_entry(key, log)))
@@ -49,9 +51,11 @@ async def open_local(
             if overdue is not None:
                 notice(_overdue_sentence(overdue))
         finally:
-            for action in await runtime.close():
-                notice(f"{action} was still running after 5 s and was stopped")
-            await store.close()
+            try:
+                for action in await runtime.close():
+                    notice(f"{action} did not end by itself and was stopped")
+            finally:
+                await store.close()
 
 
 def _entry(key: Hashable, log: Log) -> LogEntry:

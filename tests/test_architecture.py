@@ -10,10 +10,11 @@ import pytest
 
 HOUSE = Path(__file__).parents[1] / "smply"
 
-WORDS = {"models", "errors"}
+WORDS = {"models", "errors", "contract"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "models": set(),
+    "contract": set(),
     "config": {"errors"},
     "clock": {"errors"},
     "directory": {"errors"},

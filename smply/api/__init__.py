@@ -62,6 +62,7 @@ def create_app(engine: Engine, identity: Identity) -> ASGIApp:
     ]
     paths = dict.fromkeys(route.path for route in routes)
     routes += [Route(path, _Endpoint(_wrong_method)) for path in paths]
+    routes.append(Route(unbuilt.INVITATION, _Endpoint(_invitation)))
     return Router(routes, redirect_slashes=False, default=_Endpoint(_nothing_there))
 
 
@@ -92,6 +93,11 @@ def _refuse_unbuilt_headers(request: Request) -> None:
 
 async def _not_built(request: Request) -> Response:
     raise NotBuilt(f"{request.method} {request.url.path} is not built yet")
+
+
+async def _invitation(request: Request) -> Response:
+    """The npm tool's way to an invitation, which any path of one segment looks like."""
+    return await (_not_built if request.method == "PUT" else _nothing_there)(request)
 
 
 async def _wrong_method(request: Request) -> Response:

@@ -13,6 +13,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from smply.contract import NAME
 from smply.errors import ApiError, InvalidParameter, NotBuilt, TooLarge
 
 T = TypeVar("T")
@@ -24,7 +25,6 @@ PAGE_SIZE = 100
 BODY_BYTES_MAX = 2_000_000
 """Of a JSON body: an event or a context at its limit, with room for white space."""
 
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 _JSON = "application/json"
 
 
@@ -59,7 +59,7 @@ def name_in(request: Request, parameter: str) -> str:
 
 def checked_name(name: str, parameter: str) -> str:
     """The name, if it is one (C4). Raises InvalidParameter."""
-    if _NAME.fullmatch(name) is None:
+    if NAME.fullmatch(name) is None:
         raise InvalidParameter(
             f'"{name[:150]}" is no name: use 1 to 128 of A-Z a-z 0-9 _ -', parameter=parameter
         )
@@ -90,9 +90,16 @@ def _of(exc: msgspec.ValidationError) -> str:
     return (found[1] or found[2]) if found else "body"
 
 
-def one_line(raw: msgspec.Raw) -> bytes:
-    """The JSON of a member on one line: between tokens a line end is only white space."""
+def one_line(raw: msgspec.Raw, parameter: str) -> bytes:
+    """The JSON of a member on one line: between tokens a line end is only white space.
+
+    Raises InvalidParameter where it is no UTF-8, which msgspec does not look at.
+    """
     text = bytes(raw)
+    try:
+        text.decode()
+    except UnicodeDecodeError as exc:
+        raise InvalidParameter(f"{parameter} is no UTF-8", parameter=parameter) from exc
     return (
         text.replace(b"\n", b" ").replace(b"\r", b" ") if b"\n" in text or b"\r" in text else text
     )

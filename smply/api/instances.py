@@ -33,6 +33,7 @@ class _Create(msgspec.Struct, rename="camel"):
     slug: str
     context: Raw = Raw(b"{}")
     machine_version_id: str | UnsetType = UNSET
+    dry_run: Raw | UnsetType = UNSET
 
 
 class _Send(msgspec.Struct, rename="camel"):
@@ -48,7 +49,8 @@ class _Event(msgspec.Struct):
 async def create_instance(request: Request, engine: Engine, actor: Actor) -> Response:
     """`POST /machines/{m}`: the state after the initial transition, as 200 (S28)."""
     body = await body_of(request, _Create)
-    context = one_line(body.context)
+    refuse_unbuilt_members(dryRun=body.dry_run)
+    context = one_line(body.context, "context")
     if not context.startswith(b"{"):
         raise InvalidParameter("context must be a JSON object", parameter="context")
     shown = "" if body.machine_version_id is UNSET else body.machine_version_id
@@ -152,7 +154,7 @@ def event_of(raw: Raw) -> bytes:
 
     Raises InvalidParameter.
     """
-    text = one_line(raw)
+    text = one_line(raw, "event")
     if text.startswith(b'"'):
         text = b'{"type":' + text + b"}"
     try:

@@ -48,9 +48,11 @@ ROUTES = (
     ("DELETE", "/smply/deliveries/{id}"),
     ("GET", "/smply/machines/{machineSlug}/i"),
     ("GET", "/smply/machines/{machineSlug}/i/{instanceSlug}/events/{seq}"),
-    ("PUT", "/{invitation}"),
 )
-"""Method and path; `*` is every method. The last one is the npm tool's way to an invitation."""
+"""Method and path; `*` is every method."""
+
+INVITATION = "/{invitation}"
+"""Where the npm tool accepts an invitation, with PUT (F27)."""
 
 HEADERS = frozenset({b"if-match", b"idempotency-key"})
 """Headers that change what a request does (extensions.md, marked 2)."""

@@ -23,7 +23,8 @@ from smply.api._wire import (
     show_id,
     show_time,
 )
-from smply.engine import BUNDLE_BYTES_MAX, Engine, VersionRow
+from smply.contract import BUNDLE_BYTES_MAX
+from smply.engine import Engine, VersionRow
 from smply.errors import InvalidParameter, NotBuilt, TooLarge
 from smply.identity import Actor
 
@@ -89,7 +90,8 @@ async def provision_version(request: Request, engine: Engine, actor: Actor) -> R
 
 async def upload_code(request: Request, engine: Engine) -> Response:
     """`POST /code-uploads/{id}`: the form of S8; its fields prove the right to it."""
-    if int(request.headers.get("content-length", "0")) > _FORM_BYTES_MAX:
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > _FORM_BYTES_MAX:
         raise TooLarge(f"the bundle has more than {BUNDLE_BYTES_MAX:,} bytes")
     try:
         form = await request.form(max_part_size=_FORM_BYTES_MAX)

@@ -7,18 +7,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from smply.cli._text import plural, size
+from smply.contract import BUNDLE_BYTES_MAX, BUNDLE_GZIPPED_BYTES_MAX
 from smply.errors import TooLarge, UsageError
 
 if TYPE_CHECKING:
     from smply.cli._output import Output
     from smply.runtime import Checked, Runtime
-
-BUNDLE_BYTES_MAX = 10_000_000
-GZIPPED_BYTES_MAX = 1_000_000
-"""Limits of a bundle (S22)."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +36,16 @@ def source_of(js: Path | None, node: Path | None) -> Source | None:
     assert path is not None
     if not path.is_file():
         missing = "is a directory" if path.is_dir() else "does not exist"
-        raise UsageError(f"{option}: {path} {missing}")
+        raise UsageError(f"{option}: {path} {missing}", hint=f"paths begin at {Path.cwd()}")
     return Source(path, built=node is not None)
 
 
-async def bundle(source: Source, machine: str, output: Output, *, check: bool) -> bytes:
+async def bundle(source: Source, output: Output, *, check: bool) -> bytes:
     """The bundle to publish, built and checked in the sandbox.
 
     Raises BuildError with the place in the source, TooLarge (S22), NotBuilt (services).
     """
-    async with _open_runtime(machine, output) as runtime:
+    async with _open_runtime() as runtime:
         if source.built:
             async with output.waiting(f"Building {source.path}"):
                 code = await runtime.build(source.path)
@@ -88,20 +85,17 @@ def _weighed(path: Path, code: bytes) -> int:
     if len(code) > BUNDLE_BYTES_MAX:
         raise TooLarge(f"{path} makes {size(len(code))}, but a bundle has at most 10 MB")
     zipped = len(gzip.compress(code, mtime=0))
-    if zipped > GZIPPED_BYTES_MAX:
+    if zipped > BUNDLE_GZIPPED_BYTES_MAX:
         raise TooLarge(f"{path} makes {size(zipped)} gzipped, but a bundle has at most 1 MB")
     return zipped
 
 
 @asynccontextmanager
-async def _open_runtime(machine: str, output: Output) -> AsyncIterator[Runtime]:
-    from smply.models import LogEntry
+async def _open_runtime() -> AsyncIterator[Runtime]:
     from smply.runtime import Runtime, RuntimeSettings
 
-    def on_log(_key: object, log: Any) -> None:
-        output.log(LogEntry(machine, None, log.phase, log.stream, log.text))
-
-    runtime = Runtime(RuntimeSettings(directory=None), on_log)
+    # What a module prints is shown when it is loaded to run, not when it is only looked at.
+    runtime = Runtime(RuntimeSettings(), lambda _key, _log: None)
     try:
         yield runtime
     finally:

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 
 from smply.errors import (
     ApiError,
-    Conflict,
     NoAnswer,
     NotConfirmed,
-    NotFound,
     SmplyError,
     UsageError,
 )
@@ -61,7 +59,7 @@ def report(error: Exception, subject: Subject = Subject()) -> Report:
     """What is said of an error that met a command."""
     if not isinstance(error, SmplyError):
         error = _known(error)
-    hint = error.hint or _hint(error, subject)
+    hint = _hint(error, subject) or error.hint
     return Report(error.code, error.message, hint, exit_status(error))
 
 
@@ -85,19 +83,30 @@ def nearest(word: str, known: list[str]) -> str | None:
 
 
 def _hint(error: SmplyError, subject: Subject) -> str | None:
-    """The next step for what a server said; its sentence names what is missing or taken."""
-    sentence = error.message.partition("\n")[0]
-    if isinstance(error, NotFound):
-        if " has no instance " in sentence:
-            return f"smply instances list -m {subject.machine}"
-        if " has no version " in sentence:
-            return f"smply machine-versions list -m {subject.machine}"
-        return "smply machines list"
-    if isinstance(error, Conflict) and sentence.endswith("already"):
-        if subject.instance:
-            return f"smply instances get -m {subject.machine} -i {subject.instance}"
-        return f"smply machine-versions create -m {subject.machine} -r REFERENCE -c --node FILE"
-    return None
+    """The next step for what a server said, by its code and the parameter that it names."""
+    if not isinstance(error, ApiError):
+        return None
+    hints = _hints(subject)
+    return hints.get((error.code, error.parameter)) or hints.get((error.code, None))
+
+
+def _hints(subject: Subject) -> dict[tuple[str, str | None], str]:
+    machine, instance = subject.machine, subject.instance
+    publish = f"smply machine-versions create -m {machine} -r REFERENCE -c --node FILE"
+    return {
+        ("not-found", "machineSlug"): "smply machines list",
+        ("not-found", "instanceSlug"): f"smply instances list -m {machine}",
+        ("not-found", "machineVersionId"): f"smply machine-versions list -m {machine}",
+        ("invalid-state", "slug"): (
+            f"smply instances get -m {machine} -i {instance}" if instance else publish
+        ),
+        ("invalid-parameter", "machineVersionId"): publish,
+        ("invalid-parameter", "event"): "send an event of the machine's own",
+        ("invalid-parameter", "context"): "keep in the context only what the machine needs",
+        ("rejected-by-machine-authorizer", None): "--auth-context sets what the machine sees",
+        ("machine-error", None): "the event was not taken: send another, or mend the machine",
+        ("not-implemented", None): "the README says what a machine may use so far",
+    }
 
 
 def _known(error: Exception) -> SmplyError:

@@ -11,15 +11,15 @@ from typing import Annotated, Any
 import typer
 
 from smply.cli import _complete
+from smply.contract import NAME
 from smply.errors import UsageError
 
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _VERSION = re.compile(r"ver_[A-Za-z0-9_-]{22}")
 
 
 def _checked_name(param: typer.CallbackParam, value: str | None) -> str | None:
     """Refuse early what could never be a name (F33)."""
-    if value is not None and not _NAME.fullmatch(value):
+    if value is not None and not NAME.fullmatch(value):
         raise UsageError(
             f'--{param.name} "{value}" is no name',
             hint="a name is 1 to 128 of A-Z a-z 0-9 _ -",

@@ -149,7 +149,7 @@ class Output:
             self._tell(_json({"error": fields}, ascii_only=not _speaks_utf8(self._stderr)))
             return
         evidence, cut = shortened(report.evidence)
-        hint = report.hint or ("the same with --json has the whole stack" if cut else None)
+        hint = "the same with --json has the whole stack" if cut else report.hint
         self._tell(f"{self._paint('error:', red=True, bold=True)} {harmless(report.sentence)}")
         # A source frame brings its own margin; its first line is empty.
         margin = " " if evidence and not evidence[0] else _INDENT

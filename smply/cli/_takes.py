@@ -9,18 +9,8 @@ from typing import Any
 
 from smply.cli._text import harmless, milliseconds, span
 from smply.cli._tree import Node, active_children, active_nodes
+from smply.contract import PLATFORM_EVENTS
 from smply.models import StateValue, Timer
-
-_PLATFORM_EVENTS = (
-    "xstate.",
-    "done.invoke.",
-    "done.state.",
-    "error.platform.",
-    "error.execution",
-    "error.communication",
-    "statebacked.",
-)
-"""Events that nobody outside may send (Q64), so that they are not offered."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +43,7 @@ def _taken(
     asked = {
         event: choices
         for event, choices in node.get("on", {}).items()
-        if event not in certain and not event.startswith(_PLATFORM_EVENTS)
+        if event not in certain and not event.startswith(PLATFORM_EVENTS)
     }
     found += [_take(event, choice, labels) for event in asked for choice in asked[event]]
     certain |= {event for event in asked if not all(c.get("guard") for c in asked[event])}

@@ -8,6 +8,7 @@ import typer
 
 from smply.cli._command import SETTINGS, Given, command
 from smply.cli._connect import all_pages
+from smply.cli._not_built import refuse_token
 from smply.cli._options import (
     AuthContext,
     InstanceName,
@@ -111,8 +112,9 @@ async def get(
 
     smply instances get -m checkout -i order-1042
     """
+    refuse_token(token)
     act = auth_context(auth, token) if public else None
-    if not public and (auth is not None or token is not None):
+    if not public and auth is not None:
         raise UsageError("--auth-context is for --public", hint="--public reads as a user does")
     async with given.client() as client:
         if public:

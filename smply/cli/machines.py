@@ -58,7 +58,7 @@ async def create(
     source = source_of(js, node)
     code = None
     if source is not None:
-        code = await bundle(source, machine, given.output, check=not skip_validation)
+        code = await bundle(source, given.output, check=not skip_validation)
     async with given.client() as client:
         await client.machines.create(machine)
         current = await _publish(client, machine, code, version_reference, given.output)

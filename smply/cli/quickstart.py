@@ -139,7 +139,7 @@ def _part(directory: Path, given: Given) -> None:
     given.output.text(f"{again}\n\n{publish}\n\n$ smply --help\n", dim=True)
     given.output.text(
         f"All of this lies in {_shown(directory)}\n"
-        "and the next quickstart empties it. Without --data-dir, smply keeps everything in\n"
+        "and the next quickstart empties it. Your own machines have their place in\n"
         f"{_shown(given.config.data_dir)}"
     )
 

@@ -50,7 +50,7 @@ async def create(
     source = source_of(js, node)
     if source is None:
         raise UsageError("a version needs a file", hint="--node FILE builds it, --js FILE does not")
-    code = await bundle(source, machine, given.output, check=not skip_validation)
+    code = await bundle(source, given.output, check=not skip_validation)
     async with given.client() as client:
         version = await client.versions.create(
             machine, code, client_info=version_reference, make_current=make_current

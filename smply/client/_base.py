@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from smply.contract import ACT_HEADER
 from smply.errors import ApiError, api_error
 from smply.models import (
     AdminState,
@@ -31,11 +32,8 @@ from smply.models import (
 
 T = TypeVar("T")
 
-_ACT_HEADER = "x-statebacked-act"
-ORG_HEADER = "x-statebacked-org-id"
-
 _HINTS = {
-    "rejected-by-machine-authorizer": "--auth-context sets what the machine sees",
+    "rejected-by-machine-authorizer": "the auth context (`act`) is what the machine sees",
     "missing-scope": "use a credential that has this scope",
     "limit-exceeded": "try again in a moment",
     "unavailable": "try again in a moment",
@@ -198,7 +196,7 @@ def _body(value: Any) -> bytes:
 
 def _act(act: Mapping[str, Any] | None) -> dict[str, str]:
     # Headers are ASCII, so that other letters are escaped.
-    return {} if act is None else {_ACT_HEADER: json.dumps(act, separators=(",", ":"))}
+    return {} if act is None else {ACT_HEADER: json.dumps(act, separators=(",", ":"))}
 
 
 def _cursor(cursor: str | None) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from smply.client import _base as base
+from smply.contract import ORG_HEADER
 from smply.errors import NoAnswer
 from smply.models import (
     AdminState,
@@ -37,7 +38,7 @@ def _headers(token: str | None, org: str | None) -> dict[str, str]:
     if token is not None:
         headers["authorization"] = f"Bearer {token}"
     if org is not None:
-        headers[base.ORG_HEADER] = org
+        headers[ORG_HEADER] = org
     return headers
 
 

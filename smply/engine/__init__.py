@@ -10,14 +10,13 @@ from collections.abc import Callable
 
 from smply.clock import Clock
 from smply.engine.instances import Instance, Instances
-from smply.engine.machines import BUNDLE_BYTES_MAX, Machines, Upload
+from smply.engine.machines import Machines, Upload
 from smply.engine.settings import EngineSettings
 from smply.engine.step import Stepper
 from smply.runtime import Runtime
 from smply.store import InstanceRow, ListedInstance, MachineRow, Store, TransitionRow, VersionRow
 
 __all__ = [
-    "BUNDLE_BYTES_MAX",
     "Engine",
     "EngineSettings",
     "Instance",

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from smply.clock import Clock
 from smply.engine.settings import EngineSettings
-from smply.engine.step import Ask, Live, Stepper
+from smply.engine.step import AT_ONCE, Ask, Live, Stepper
 from smply.errors import ApiError
 from smply.store import DeliveryRow, Store
 
@@ -28,27 +28,36 @@ class Deliveries:
         self._settings = settings
         self._notice = notice
 
-    async def make_due(self, live: Live) -> int:
-        """Make what is due of an instance, in order; returns how many were tried.
+    def is_due(self, live: Live) -> bool:
+        """Whether the instance is owed something by now."""
+        return live.next_due is not None and live.next_due <= max(self._clock.now(), live.ts)
+
+    def tell(self, live: Live, what: str) -> None:
+        """Remark what went wrong of itself."""
+        self._notice(f"{live.machine}/{live.name}: {what}")
+
+    async def make_due(self, live: Live) -> None:
+        """Make what is due of an instance, in order: at most 100 timers, and all that it sends
+        itself at once, for the 90 s of settling (S50).
 
         One that fails is tried again 30 s later, five times in all, then parked (S66, S67); the
         others go on. Raises LostRace when the instance had moved on.
         """
-        tried = 0
-        stop = self._clock.monotonic() + self._settings.settle_seconds
-        while tried < self._settings.overdue_max and self._clock.monotonic() < stop:
-            due = self._next(live)
-            if due is None:
-                break
+        timers = 0
+        deadline = self._clock.monotonic() + self._settings.settle_seconds
+        while (due := self._next(live)) is not None:
+            timers += due.due != AT_ONCE
+            if timers > self._settings.overdue_max:
+                return
+            if self._clock.monotonic() > deadline:
+                self.tell(live, "it has not settled in time; the rest comes later")
+                return
             await self._make(live, due)
-            tried += 1
-        return tried
 
     def _next(self, live: Live) -> DeliveryRow | None:
-        now = max(self._clock.now(), live.ts)
-        if live.next_due is None or live.next_due > now:
+        if not self.is_due(live):
             return None
-        found = self._store.due_deliveries(live.id, now, 1)
+        found = self._store.due_deliveries(live.id, max(self._clock.now(), live.ts), 1)
         if not found:
             live.next_due = self._store.next_due(live.id)
         return found[0] if found else None
@@ -62,10 +71,10 @@ class Deliveries:
     async def _failed(self, live: Live, due: DeliveryRow, error: ApiError) -> None:
         attempt = due.attempts + 1
         last = attempt >= self._settings.delivery_attempts_max
-        await self._store.fail_delivery(
-            due.id, error.message, self._clock.now() + self._settings.retry_ms, last
-        )
+        retry_at = self._clock.now() + self._settings.retry_ms
+        await self._store.fail_delivery(due.id, error.message, retry_at, last)
         live.next_due = self._store.next_due(live.id)
-        then = "it is parked" if last else f"attempt {attempt}, again in 30 s"
+        again = f"again in {self._settings.retry_ms // 1000} s"
+        then = "it is parked" if last else f"attempt {attempt}, {again}"
         sentence = error.message.partition("\n")[0]
-        self._notice(f"{live.machine}/{live.name}: a timer's event failed ({then}): {sentence}")
+        self.tell(live, f"a timer's event failed ({then}): {sentence}")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from smply.contract import CONTEXT_BYTES_MAX
 from smply.errors import ApiError, AuthorizerRefused, InvalidParameter, MachineError, NotBuilt
 from smply.runtime import Failed, Refused
-
-CONTEXT_BYTES_MAX = 400_000
-"""Of a context as UTF-8 JSON (S57)."""
 
 _WHY_REFUSED = {
     "threw": "it threw {detail}",

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from smply.clock import Clock
+from smply.contract import EVENT_BYTES_MAX, PLATFORM_EVENTS
 from smply.engine.deliveries import Deliveries
-from smply.engine.faults import event_type, failure, fault_of, refusal
+from smply.engine.faults import event_type, failure, refusal
 from smply.engine.machines import Machines
 from smply.engine.mailbox import Key, Mailbox, Mailboxes
 from smply.engine.settings import EngineSettings
-from smply.engine.step import Ask, Live, Stepper, write_of
-from smply.errors import Conflict, InvalidParameter, NotFound, TooLarge
-from smply.runtime import Refused, Snapshot, Stepped
+from smply.engine.step import Ask, Live, Stepper
+from smply.errors import ApiError, Conflict, InvalidParameter, NotFound, TooLarge
+from smply.runtime import Refused, Snapshot
 from smply.store import (
     DeliveryRow,
     InstanceRow,
@@ -25,15 +27,6 @@ from smply.store import (
     TransitionRow,
     VersionRow,
 )
-
-_PLATFORM_EVENTS = (
-    "xstate.", "done.invoke.", "done.state.", "error.platform.",
-    "error.execution", "error.communication", "statebacked.",
-)  # fmt: skip
-"""Beginnings of event types that nobody outside may send (Q64)."""
-
-_INIT = b'{"type":"xstate.init"}'
-"""The event of the first transition (Q11)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +50,7 @@ class Instances:
         self._machines = machines
         self._clock = clock
         self._settings = settings
+        self._notice = notice
         self._deliveries = Deliveries(store, stepper, clock, settings, notice)
         self._mailboxes = Mailboxes(self._mailbox)
         self._named: int | None = None
@@ -70,29 +64,29 @@ class Instances:
         `context` is a JSON object that is merged over the machine's own (S29, Q60); `version` is
         None for the current one (S4), `shown` its id as the caller wrote it. Raises NotFound,
         Conflict when the name is taken (S26), AuthorizerRefused (S92), MachineError.
+
+        A caller who goes away changes nothing: the instance is made all the same.
         """
+        made = self._create(org, machine, name, context, version, shown, auth)
+        return await asyncio.shield(asyncio.create_task(made))
+
+    async def _create(
+        self, org: bytes, machine: str, name: str, context: bytes, version: bytes | None,
+        shown: str, auth: bytes,
+    ) -> str:  # fmt: skip
         owner = self._machines.get(org, machine)
         chosen = self._version_for(org, owner, version, shown)
         if self._store.get_instance(org, machine, name) is not None:
             raise _taken(machine, name)
-        host = await self._stepper.host(org, chosen.id, machine)
-        answer = await host.start(name, self._clock.now(), context, auth)
-        if not isinstance(answer, Stepped):
-            raise fault_of(answer, machine, name, None, auth)
-        new = NewInstance(org, owner.id, name, chosen.id, answer.ts)
-        first = write_of(0, chosen.id, answer, Ask(_INIT, auth, "client"))
-        row = None
-        try:
-            row = await self._store.create_instance(new, first)
-        finally:
-            if row is None:
-                host.drop(answer.instance, answer.seq)
-        if row is None:
+        new = NewInstance(org, owner.id, name, chosen.id, self._clock.now())
+        first = await self._stepper.start(new, machine, context, auth)
+        if first is None:
             raise _taken(machine, name)
-        host.commit(answer.instance, answer.seq, row)
-        if answer.deliveries:
-            return await self._mailboxes.of((org, machine, name)).put(None)
-        return answer.answer
+        self._named = first.instance
+        if first.deliveries:
+            await self._mailboxes.of((org, machine, name)).settle()
+            return self._row(org, machine, name).answer
+        return first.answer
 
     async def send(self, org: bytes, machine: str, name: str, event: bytes, auth: bytes) -> str:
         """Give an instance an event; returns the public answer once it has settled (S48).
@@ -100,15 +94,15 @@ class Instances:
         `event` is a JSON object with a string `type` (S44). Raises InvalidParameter for types of
         the platform (Q64), TooLarge (Q46), NotFound, AuthorizerRefused, MachineError, NotBuilt.
         """
-        if len(event) > self._settings.event_bytes_max:
-            raise TooLarge(f"the event has more than {self._settings.event_bytes_max:,} bytes")
+        if len(event) > EVENT_BYTES_MAX:
+            raise TooLarge(f"the event has more than {EVENT_BYTES_MAX:,} bytes")
         kind = event_type(event)
-        if kind.startswith(_PLATFORM_EVENTS):
+        if kind.startswith(PLATFORM_EVENTS):
             raise InvalidParameter(
                 f'events of type "{kind}" belong to the platform and cannot be sent',
                 parameter="event",
             )
-        return await self._mailboxes.of((org, machine, name)).put(Ask(event, auth, "client"))
+        return await self._mailboxes.of((org, machine, name)).send(Ask(event, auth, "client"))
 
     async def read(self, org: bytes, machine: str, name: str, auth: bytes) -> str:
         """The public answer, if allowRead permits (S91). Raises NotFound, AuthorizerRefused."""
@@ -151,12 +145,19 @@ class Instances:
         """The row of an instance, with what is overdue made first where nothing else would."""
         row = self._row(org, machine, name)
         if self._settings.deliver_on_read and self._overdue(row):
-            await self._mailboxes.of((org, machine, name)).put(None)
+            await self._catch_up(org, machine, name)
             row = self._row(org, machine, name)
         return row
 
+    async def _catch_up(self, org: bytes, machine: str, name: str) -> None:
+        """Make what is overdue; what keeps that from happening does not keep a reader away."""
+        try:
+            await self._mailboxes.of((org, machine, name)).settle()
+        except ApiError as exc:
+            self._notice(f"{machine}/{name}: its timers are late: {exc.message}")
+
     def _overdue(self, row: InstanceRow) -> bool:
-        due = self._store.next_due(row.id)
+        due = self._store.next_due(row.id) if row.status == "running" else None
         return due is not None and due <= self._clock.now()
 
     def _row(self, org: bytes, machine: str, name: str) -> InstanceRow:
@@ -164,7 +165,7 @@ class Instances:
         if row is None:
             # Which of the two names is unknown is looked up only now.
             self._machines.get(org, machine)
-            raise NotFound(f"{machine} has no instance {name}")
+            raise NotFound(f"{machine} has no instance {name}", parameter="instanceSlug")
         self._named = row.id
         return row
 
@@ -180,7 +181,13 @@ class Instances:
         return machine.current
 
     def _mailbox(self, key: Key) -> Mailbox:
-        return Mailbox(lambda: self._open(key), self._stepper, self._deliveries, self._settings)
+        return Mailbox(
+            lambda: self._open(key),
+            lambda: self._row(*key).answer,
+            self._stepper,
+            self._deliveries,
+            self._settings,
+        )
 
     def _open(self, key: Key) -> Live:
         org, machine, name = key
@@ -194,10 +201,9 @@ class Instances:
             status=row.status,
             seq=row.seq,
             ts=row.ts,
-            answer=row.answer,
             next_due=self._store.next_due(row.id),
         )
 
 
 def _taken(machine: str, name: str) -> Conflict:
-    return Conflict(f"{machine} has an instance named {name} already")
+    return Conflict(f"{machine} has an instance named {name} already", parameter="slug")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import json
@@ -12,13 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smply.clock import Clock
+from smply.contract import BUNDLE_BYTES_MAX
 from smply.engine.settings import EngineSettings
 from smply.errors import BuildError, Conflict, Forbidden, InvalidParameter, NotFound, TooLarge
 from smply.runtime import Runtime
 from smply.store import MachineRow, NewVersion, Store, UploadRow, VersionRow
-
-BUNDLE_BYTES_MAX = 10_000_000
-"""Of a bundle as it is run (S22)."""
 
 _HOUR_MS = 3_600_000
 
@@ -47,13 +46,13 @@ class Machines:
     async def create(self, org: bytes, name: str) -> None:
         """Make a machine. Raises Conflict when the name is taken (Q9)."""
         if await self._store.create_machine(org, name, [], self._clock.now()) is None:
-            raise Conflict(f"a machine named {name} exists already")
+            raise Conflict(f"a machine named {name} exists already", parameter="slug")
 
     def get(self, org: bytes, name: str) -> MachineRow:
         """A machine by name. Raises NotFound."""
         machine = self._store.get_machine(org, name)
         if machine is None:
-            raise NotFound(f"there is no machine {name}")
+            raise NotFound(f"there is no machine {name}", parameter="machineSlug")
         return machine
 
     def list(self, org: bytes, after: int, limit: int) -> Sequence[MachineRow]:
@@ -64,7 +63,7 @@ class Machines:
         """A finalized version of a machine. Raises NotFound."""
         row = self._store.get_version(org, version)
         if row is None or row.machine != machine.id:
-            raise NotFound(f"{machine.name} has no version {shown}")
+            raise NotFound(f"{machine.name} has no version {shown}", parameter="machineVersionId")
         return row
 
     def version_of(self, org: bytes, version: bytes) -> VersionRow:
@@ -144,7 +143,7 @@ class Machines:
             uploaded_sha256=_sha256(code),
             code=checked.code,
             uploaded_bytes=len(code),
-            gzipped_bytes=len(gzip.compress(code, mtime=0)),
+            gzipped_bytes=await asyncio.to_thread(_gzipped_bytes, code),
             selectors="{}",
             exports=json.dumps(checked.exports),
             definition=checked.definition.decode(),
@@ -176,9 +175,16 @@ def _unzip(body: bytes) -> bytes:
     # One byte more than allowed is enough to know; a bomb is never unpacked.
     unpacker = zlib.decompressobj(wbits=31)
     try:
-        return unpacker.decompress(body, BUNDLE_BYTES_MAX + 1)
+        code = unpacker.decompress(body, BUNDLE_BYTES_MAX + 1)
     except zlib.error as exc:
         raise InvalidParameter("the file is not gzip, as it says", parameter="file") from exc
+    if not unpacker.eof and len(code) <= BUNDLE_BYTES_MAX:
+        raise InvalidParameter("the file is gzip without its end", parameter="file")
+    return code
+
+
+def _gzipped_bytes(code: bytes) -> int:
+    return len(gzip.compress(code, mtime=0))
 
 
 def _sha256(data: bytes) -> bytes:

@@ -1,14 +1,14 @@
 """The order of one instance: what comes next (S45, S46).
 
-All events that wait go to the machine in one message and are committed together; what is due of
-the instance goes before them and before their answers.
+All events that wait go to the machine in one message and are committed together; what is overdue
+goes before them, and what they send to the instance itself before they are answered.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from smply.engine.deliveries import Deliveries
@@ -19,49 +19,63 @@ from smply.errors import ApiError, Conflict, LimitExceeded, SmplyError, Unavaila
 _RUN_MAX = 64
 """Events that go to the machine in one message."""
 
+_LOOKED_AT_MAX = 16
+"""Mailboxes that are looked at to make room for one."""
+
 Key = tuple[bytes, str, str]
 """Org, machine, instance."""
 
 
 @dataclass(slots=True)
-class _Letter:
-    """An event that waits for its turn; without an ask it only waits until what is due is made."""
+class _Request:
+    """An event that waits for its turn; without one it only asks for what is due."""
 
     ask: Ask | None
     answer: asyncio.Future[str]
 
 
 class Mailbox:
-    """The events that wait for one instance. Macrosteps never overlap."""
+    """The events that wait for one instance. Macrosteps never overlap.
+
+    `open_live` looks the instance up, `newest` its public answer.
+    """
 
     def __init__(
-        self, open_live: Callable[[], Live], stepper: Stepper, deliveries: Deliveries,
-        settings: EngineSettings,
+        self, open_live: Callable[[], Live], newest: Callable[[], str], stepper: Stepper,
+        deliveries: Deliveries, settings: EngineSettings,
     ) -> None:  # fmt: skip
         self._open = open_live
+        self._newest = newest
         self._stepper = stepper
         self._deliveries = deliveries
         self._settings = settings
         self._live: Live | None = None
-        self._waiting: deque[_Letter] = deque()
+        self._waiting: deque[_Request] = deque()
         self._running: asyncio.Task[None] | None = None
 
     @property
     def idle(self) -> bool:
         return self._running is None
 
-    async def put(self, ask: Ask | None) -> str:
+    async def send(self, ask: Ask) -> str:
         """Take an event in its turn; returns the public answer once the instance has settled.
 
         A caller who goes away changes nothing: the step is made all the same.
         """
+        return await self._put(ask)
+
+    async def settle(self) -> None:
+        """Make what is due of the instance, in its turn."""
+        await self._put(None)
+
+    def _put(self, ask: Ask | None) -> asyncio.Future[str]:
         if len(self._waiting) >= self._settings.mailbox_max:
             raise LimitExceeded(f"{self._settings.mailbox_max} events wait for this instance")
-        letter = _Letter(ask, asyncio.get_running_loop().create_future())
-        self._waiting.append(letter)
+        request = _Request(ask, asyncio.get_running_loop().create_future())
+        self._waiting.append(request)
         if self._running is None:
             self._running = asyncio.create_task(self._run())
-        return await letter.answer
+        return request.answer
 
     async def _run(self) -> None:
         races = 0
@@ -74,12 +88,10 @@ class Mailbox:
                     self._live = None
                     races += 1
                     if races > self._settings.lost_races_max:
-                        raise Unavailable("others keep changing this instance") from None
-        except SmplyError as exc:
-            self._refuse_all(exc)
-        except BaseException as exc:
-            self._refuse_all(exc)
-            raise
+                        self._refuse(Unavailable("others keep changing this instance"))
+                except Exception as exc:
+                    # A fault of our own is shown to those whose run met it, and to nobody else.
+                    self._refuse(exc)
         finally:
             self._running = None
 
@@ -87,58 +99,72 @@ class Mailbox:
         live = self._live = self._live or self._open()
         if live.status != "running":
             raise Conflict(f"{live.name} is {live.status}")
-        await self._deliveries.make_due(live)
-        letters = self._take()
+        if self._deliveries.is_due(live):
+            await self._deliveries.make_due(live)
+        run = self._take()
         try:
-            asks = [letter.ask for letter in letters if letter.ask is not None]
+            asks = [request.ask for request in run if request.ask is not None]
             outcomes = await self._stepper.advance(live, asks) if asks else []
         except BaseException:
-            self._waiting.extendleft(reversed(letters))
+            self._waiting.extendleft(reversed(run))
             raise
-        await self._settle(live)
-        self._answer(live, letters, outcomes)
+        try:
+            self._answer(run, outcomes, await self._settled(live))
+        except Exception as exc:
+            for request in run:
+                _resolve(request, exc)
 
-    async def _settle(self, live: Live) -> None:
-        """Make what the step sent to itself, so that the answer is a settled state (S48)."""
+    async def _settled(self, live: Live) -> str | None:
+        """Make what the steps sent to itself, so that the answer is a settled state (S48).
+
+        Returns the newest answer, or None where the last step's own is the newest. The steps
+        stand whatever comes of this: their events are answered, and never made twice.
+        """
+        if not self._deliveries.is_due(live):
+            return None
         try:
             await self._deliveries.make_due(live)
         except LostRace:
             self._live = None
-            live.answer = self._open().answer
+        except SmplyError as exc:
+            self._live = None
+            self._deliveries.tell(live, f"what it sent itself is still owed: {exc.message}")
+        return self._newest()
 
-    def _take(self) -> list[_Letter]:
+    def _take(self) -> list[_Request]:
         return [self._waiting.popleft() for _ in range(min(_RUN_MAX, len(self._waiting)))]
 
-    def _answer(self, live: Live, letters: list[_Letter], outcomes: list[Outcome]) -> None:
+    def _answer(self, run: Sequence[_Request], outcomes: list[Outcome], newest: str | None) -> None:
         """Answer those that were reached; the rest wait for the next round."""
         reached = iter(outcomes)
-        for place, letter in enumerate(letters):
-            if letter.ask is None:
-                _resolve(letter, live.answer)
+        for place, request in enumerate(run):
+            if request.ask is None:
+                _resolve(request, "")
                 continue
             outcome = next(reached, None)
             if outcome is None:
-                self._waiting.extendleft(reversed(letters[place:]))
+                self._waiting.extendleft(reversed(run[place:]))
                 return
             if isinstance(outcome, ApiError):
-                _resolve(letter, outcome)
+                _resolve(request, outcome)
             else:
-                # The last step's answer is newer when sends to itself followed it.
-                _resolve(letter, live.answer if outcome is outcomes[-1] else outcome.answer)
+                is_last = outcome is outcomes[-1]
+                _resolve(request, newest if newest and is_last else outcome.answer)
 
-    def _refuse_all(self, exc: BaseException) -> None:
-        while self._waiting:
-            _resolve(self._waiting.popleft(), exc)
+    def _refuse(self, exc: Exception) -> None:
         self._live = None
+        for request in self._take():
+            _resolve(request, exc)
 
 
-def _resolve(letter: _Letter, answer: str | BaseException) -> None:
-    if letter.answer.done():
+def _resolve(request: _Request, answer: str | Exception) -> None:
+    # A caller who went away has cancelled the future.
+    if request.answer.done():
         return
     if isinstance(answer, str):
-        letter.answer.set_result(answer)
+        request.answer.set_result(answer)
     else:
-        letter.answer.set_exception(answer)
+        request.answer.set_exception(answer)
 
 
 class Mailboxes:
@@ -153,14 +179,17 @@ class Mailboxes:
         """The mailbox of an instance."""
         box = self._boxes.get(key)
         if box is None:
-            box = self._boxes[key] = self._make(key)
             self._retire()
+            box = self._boxes[key] = self._make(key)
         else:
             self._boxes.move_to_end(key)
         return box
 
     def _retire(self) -> None:
-        excess = len(self._boxes) - self._kept_max
-        for key in list(self._boxes)[: max(excess, 0)]:
-            if self._boxes[key].idle:
-                del self._boxes[key]
+        """Let the oldest go; one that is at work has just been used."""
+        for _ in range(_LOOKED_AT_MAX):
+            if len(self._boxes) < self._kept_max:
+                return
+            key, box = self._boxes.popitem(last=False)
+            if not box.idle:
+                self._boxes[key] = box

@@ -19,6 +19,5 @@ class EngineSettings:
     delivery_attempts_max: int = 5
     retry_ms: int = 30_000
     mailbox_max: int = 1_000
-    event_bytes_max: int = 400_000
     upload_hours: int = 24
     lost_races_max: int = 50

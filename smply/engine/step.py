@@ -13,7 +13,10 @@ from smply.clock import Clock
 from smply.engine.faults import fault_of
 from smply.errors import ApiError
 from smply.runtime import Code, Delivery, Host, Later, Runtime, Snapshot, StepEvent, Stepped
-from smply.store import Cancel, Clear, DeliveryRow, Set, StepWrite, Store
+from smply.store import Cancel, Clear, DeliveryRow, NewInstance, Set, StepWrite, Store
+
+_INIT = b'{"type":"xstate.init"}'
+"""The event of the first transition (Q11)."""
 
 AT_ONCE = 0
 """When an undelayed send to itself is due: before every timer, however late that one is."""
@@ -35,7 +38,6 @@ class Live:
     status: str
     seq: int
     ts: int
-    answer: str
     next_due: int | None
 
 
@@ -47,6 +49,15 @@ class Ask:
     auth: bytes | None
     cause: str
     delivery: DeliveryRow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A new instance: its row, its public answer, and whether it owes itself something."""
+
+    instance: int
+    answer: str
+    deliveries: bool
 
 
 Outcome = Stepped | ApiError
@@ -65,6 +76,29 @@ class Stepper:
         return await self._runtime.host(
             (org, version, machine), lambda: self._code(org, version, machine)
         )
+
+    async def start(
+        self, new: NewInstance, machine: str, context: bytes, auth: bytes
+    ) -> Started | None:
+        """Make an instance and its first transition; None when its name is taken (S26).
+
+        Raises AuthorizerRefused (S92), MachineError, NotBuilt, InvalidParameter (S57).
+        """
+        host = await self.host(new.org, new.version, machine)
+        answer = await host.start(new.name, new.created_at, context, auth)
+        if not isinstance(answer, Stepped):
+            raise fault_of(answer, machine, new.name, None, auth)
+        row = None
+        try:
+            first = write_of(0, new.version, answer, Ask(_INIT, auth, "client"))
+            row = await self._store.create_instance(new, first)
+        finally:
+            if row is None:
+                host.drop(answer.instance, answer.seq)
+        if row is None:
+            return None
+        host.commit(answer.instance, answer.seq, row)
+        return Started(row, answer.answer, bool(answer.deliveries))
 
     async def advance(self, live: Live, asks: Sequence[Ask]) -> list[Outcome]:
         """Make one step per ask, each on the one before, and commit them together.
@@ -86,9 +120,6 @@ class Stepper:
                 break
             if isinstance(answer, Stepped):
                 outcomes.append(answer)
-                if _sends_at_once(answer):
-                    host.drop(live.id, answer.seq + 1)
-                    break
             else:
                 outcomes.append(fault_of(answer, live.machine, live.name, ask.event, ask.auth))
         await self._commit(host, live, asks, outcomes)
@@ -97,15 +128,15 @@ class Stepper:
     async def _commit(
         self, host: Host, live: Live, asks: Sequence[Ask], outcomes: list[Outcome]
     ) -> None:
-        chain = [
-            write_of(live.id, live.version, answer, ask)
-            for ask, answer in zip(asks, outcomes, strict=False)
-            if isinstance(answer, Stepped)
-        ]
-        if not chain:
+        if not any(isinstance(answer, Stepped) for answer in outcomes):
             return
         committed = False
         try:
+            chain = [
+                write_of(live.id, live.version, answer, ask)
+                for ask, answer in zip(asks, outcomes, strict=False)
+                if isinstance(answer, Stepped)
+            ]
             committed = await self._store.commit(chain)
         finally:
             if not committed:
@@ -113,7 +144,7 @@ class Stepper:
         if not committed:
             raise LostRace
         last = chain[-1]
-        live.seq, live.ts, live.answer = last.base + 1, last.ts, last.answer
+        live.seq, live.ts = last.base + 1, last.ts
         if any(write.deliveries or write.took for write in chain):
             live.next_due = self._store.next_due(live.id)
         host.commit(live.id, live.seq)
@@ -162,14 +193,10 @@ def write_of(instance: int, version: bytes, step: Stepped, ask: Ask) -> StepWrit
 def _delivery(change: Delivery, ts: int) -> Set | Cancel | Clear:
     match change:
         case ("set", key, delay_ms, event):
-            if delay_ms <= 0:
+            if delay_ms == 0:
                 return Set(key, AT_ONCE, event, "message")
             return Set(key, ts + delay_ms, event, "timer")
         case ("cancel", key):
             return Cancel(key)
         case _:
             return Clear()
-
-
-def _sends_at_once(step: Stepped) -> bool:
-    return any(change[0] == "set" and change[2] <= 0 for change in step.deliveries)

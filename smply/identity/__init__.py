@@ -9,9 +9,8 @@ from typing import Protocol
 
 import msgspec
 
+from smply.contract import ACT_HEADER
 from smply.errors import InvalidParameter
-
-ACT_HEADER = "x-statebacked-act"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,8 @@ class LocalIdentity:
 def _claims(act: str) -> bytes:
     text = act.encode("latin-1")
     try:
+        text.decode()
         msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    except msgspec.MsgspecError as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise InvalidParameter(f"{ACT_HEADER} is no JSON object", parameter=ACT_HEADER) from exc
     return text

@@ -5,13 +5,11 @@ from __future__ import annotations
 import gzip
 import re
 
+from smply.contract import BUNDLE_BYTES_MAX, BUNDLE_GZIPPED_BYTES_MAX
 from smply.errors import BuildError, NotBuilt
 from smply.runtime.excerpt import excerpt
 from smply.runtime.process import Ended, Process
 from smply.runtime.protocol import Check, Checked, CheckInfo, FailedWire
-
-BUNDLE_BYTES_MAX = 10_000_000
-GZIPPED_BYTES_MAX = 1_000_000
 
 _HINTS = {
     "no-default-export": "export default createMachine(…)",
@@ -69,8 +67,11 @@ def _text(code: bytes) -> str:
     if len(code) > BUNDLE_BYTES_MAX:
         raise _too_large(f"{len(code):,} bytes", BUNDLE_BYTES_MAX)
     # What is small as it is need not be compressed to know that.
-    if len(code) > GZIPPED_BYTES_MAX // 2 and len(gzip.compress(code)) > GZIPPED_BYTES_MAX:
-        raise _too_large(f"{len(gzip.compress(code)):,} bytes gzipped", GZIPPED_BYTES_MAX)
+    if (
+        len(code) > BUNDLE_GZIPPED_BYTES_MAX // 2
+        and len(gzip.compress(code)) > BUNDLE_GZIPPED_BYTES_MAX
+    ):
+        raise _too_large(f"{len(gzip.compress(code)):,} bytes gzipped", BUNDLE_GZIPPED_BYTES_MAX)
     try:
         return code.decode()
     except UnicodeDecodeError as exc:
@@ -103,7 +104,10 @@ def _checked(info: CheckInfo, code: bytes) -> Checked:
     )
 
 
+_THIRD_PERSON = {"invoke": "invokes", "activity": "starts", "spawnChild": "spawns"}
+
+
 def _said(service: str) -> str:
     """ "invoke fetchUser in a.b" as it follows "it"."""
     verb, _, rest = service.partition(" ")
-    return f"{verb}s {rest}"
+    return f"{_THIRD_PERSON.get(verb, verb)} {rest}"

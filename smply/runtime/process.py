@@ -126,25 +126,32 @@ class Process(asyncio.Protocol):
 
     async def start(self) -> None:
         """Start Deno and wait for its greeting; Unavailable when it is not the host we know."""
-        path = self.launch.home.path / f"s{next(_sockets)}"
-        server = await self._loop.create_unix_server(lambda: self, path)
+        hello = None
         try:
-            await self._spawn(path)
-            hello = await asyncio.wait_for(self._hello, _HELLO_SECONDS)
+            hello = await self._greeting()
         except TimeoutError:
             raise Unavailable("the process for machine code does not start") from None
-        except Ended as end:
-            raise Unavailable(f"the process for machine code does not start: {end}") from end
+        except (Ended, OSError) as exc:
+            raise Unavailable(f"the process for machine code does not start: {exc}") from exc
         finally:
-            # Nobody else can connect: one process, one connection, and then no socket at all.
-            server.close()
-            path.unlink(missing_ok=True)
-            if not self._hello.done() or self._hello.exception():
+            if hello is None:
                 self.end("did not start")
         manifest = self.launch.manifest
         if (hello.protocol, hello.host) != (PROTOCOL, manifest.host):
             self.end("is of another smply")
             raise Unavailable("smply was upgraded under a running server: restart it")
+
+    async def _greeting(self) -> Hello:
+        path = self.launch.home.path / f"s{next(_sockets)}"
+        server = await self._loop.create_unix_server(lambda: self, path)
+        try:
+            await self._spawn(path)
+            # A time-out must not cancel the future that the end of the process is told to.
+            return await asyncio.wait_for(asyncio.shield(self._hello), _HELLO_SECONDS)
+        finally:
+            # Nobody else can connect: one process, one connection, and then no socket at all.
+            server.close()
+            path.unlink(missing_ok=True)
 
     async def _spawn(self, socket: Path) -> None:
         launch = self.launch

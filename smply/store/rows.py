@@ -160,7 +160,7 @@ class StepWrite(Struct, frozen=True):
     are 0. `patch` is an RFC 7396 merge patch of the context against `base`; None keeps the whole
     context in the transition's row. `took` is the delivery that the step makes: it goes first,
     then `deliveries` are applied in order. `cause` says who sent the event (`client`, `timer`,
-    `self` …), `cause_id` which delivery it was, `auth` with which auth context.
+    `message` …), `cause_id` which delivery it was, `auth` with which auth context.
     """
 
     instance: int

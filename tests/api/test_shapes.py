@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -26,7 +27,7 @@ async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
         yield http
 
 
-@pytest.mark.parametrize(("method", "path"), unbuilt.ROUTES)
+@pytest.mark.parametrize(("method", "path"), [*unbuilt.ROUTES, ("PUT", unbuilt.INVITATION)])
 async def test_what_is_not_built_says_so(http: httpx.AsyncClient, method: str, path: str) -> None:
     answer = await http.request(
         "GET" if method == "*" else method, path.replace("{", "").replace("}", "")
@@ -98,6 +99,7 @@ async def test_the_public_state_is_the_contract_s(
         (b"[" * 100_000, "body"),
         (b'{"event": "\\ud800"}', "body"),
         (b"\xff\xfe", "body"),
+        (b'{"event": {"type": "a", "x": "\xff"}}', "event"),
     ],
 )
 async def test_a_wrong_body_names_what_is_wrong(
@@ -106,6 +108,13 @@ async def test_a_wrong_body_names_what_is_wrong(
     answer = await http.post("/machines/m/i/one/events", content=body, headers=ACT)
     assert answer.status_code == 400
     assert (answer.json()["code"], answer.json()["parameter"]) == ("invalid-parameter", parameter)
+
+
+@pytest.mark.parametrize("act", [b"7", b"{", b'{"a": "\xff"}', b'{"a": ' + b"[" * 5_000])
+async def test_a_wrong_auth_context_is_refused(http: httpx.AsyncClient, act: bytes) -> None:
+    """S114."""
+    answer = await http.get("/machines", headers={"x-statebacked-act": act})
+    assert (answer.status_code, answer.json()["parameter"]) == (400, "x-statebacked-act")
 
 
 @pytest.mark.parametrize("name", ["a b", "ä", "x" * 129, "a.b"])
@@ -168,6 +177,25 @@ async def test_finalizing_twice_gives_the_same_answer(
     assert len((await http.get("/machines/light/v")).json()["versions"]) == 1
 
 
+async def test_an_upload_is_whole_and_comes_before_the_finalization(
+    http: httpx.AsyncClient, bundle: Callable[[str], Awaitable[bytes]]
+) -> None:
+    """S7, S8."""
+    await http.post("/machines", json={"slug": "light"})
+    begun = (await http.post("/machines/light/v")).json()
+    fields = {**begun["codeUploadFields"], "content-encoding": "gzip"}
+    zipped = gzip.compress(await bundle("light.ts"))
+
+    async def upload(code: bytes) -> int:
+        files = {"file": ("light.js", code, "application/javascript")}
+        return (await http.post(begun["codeUploadUrl"], data=fields, files=files)).status_code
+
+    assert await upload(zipped[:-20]) == 400
+    assert await upload(zipped) == 204
+    await http.put(f"/machines/light/v/{begun['machineVersionId']}", json={})
+    assert await upload(zipped) == 403
+
+
 async def test_an_upload_needs_its_secret(http: httpx.AsyncClient) -> None:
     """S8."""
     await http.post("/machines", json={"slug": "light"})
@@ -184,5 +212,6 @@ async def test_a_wrong_method_is_said(http: httpx.AsyncClient) -> None:
 
 
 async def test_an_unknown_path_is_404(http: httpx.AsyncClient) -> None:
+    assert (await http.get("/nowhere")).status_code == 404
     answer = await http.get("/nowhere/at/all")
     assert (answer.status_code, answer.json()["code"]) == (404, "not-found")

@@ -78,6 +78,8 @@ class CannedServer:
             yield client
 
 
-def error(status: int, code: str, message: str) -> tuple[int, Mapping[str, str]]:
+def error(
+    status: int, code: str, message: str, parameter: str | None = None
+) -> tuple[int, Mapping[str, str | None]]:
     """An answer that refuses."""
-    return status, {"code": code, "error": message}
+    return status, {"code": code, "error": message, "parameter": parameter}

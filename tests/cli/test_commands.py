@@ -97,7 +97,7 @@ def test_empty_lists_say_what_would_fill_them(server: CannedServer, look: Run, r
 
 def test_an_error_of_the_server_has_its_status_and_hint(server: CannedServer, run: Run) -> None:
     server.answers["GET /machines/checkout/i/order-1043/admin"] = error(
-        404, "not-found", "checkout has no instance order-1043"
+        404, "not-found", "checkout has no instance order-1043", "instanceSlug"
     )
     result = run("instances", "get", "-m", "checkout", "-i", "order-1043")
     assert (result.status, result.stdout) == (5, "")

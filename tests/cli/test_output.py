@@ -248,7 +248,7 @@ Next       smply instances create
 
 
 def test_a_missing_instance_names_the_list() -> None:
-    error = NotFound("checkout has no instance order-1043")
+    error = NotFound("checkout has no instance order-1043", parameter="instanceSlug")
     assert (
         told(error, subject=Subject("checkout", "order-1043"))
         == """\
@@ -261,10 +261,13 @@ hint:  smply instances list -m checkout
 @pytest.mark.parametrize(
     ("error", "hint"),
     [
-        (NotFound("there is no machine checkout"), "smply machines list"),
-        (NotFound("checkout has no version ver_x"), "smply machine-versions list -m checkout"),
+        (NotFound("there is no machine x", parameter="machineSlug"), "smply machines list"),
         (
-            Conflict("checkout has an instance named a already"),
+            NotFound("checkout has no version ver_x", parameter="machineVersionId"),
+            "smply machine-versions list -m checkout",
+        ),
+        (
+            Conflict("checkout has an instance named a already", parameter="slug"),
             "smply instances get -m checkout -i a",
         ),
         (Conflict("a is paused"), None),

@@ -114,6 +114,27 @@ export default createMachine({{
 
 
 @pytest.mark.parametrize(
+    "states",
+    [
+        'a: { entry: spawnChild("x") }',
+        'a: { on: { go: { actions: spawnChild("x") } } }',
+        'a: { after: { 5: { actions: ["go"] } } }',
+        'a: { states: { b: { exit: "go" } }, initial: "b" }',
+    ],
+)
+async def test_a_definition_that_spawns_is_refused(lab: Lab, states: str) -> None:
+    source = f"""import {{ setup, spawnChild }} from "npm:xstate@5";
+{AUTHORIZERS}
+export default setup({{ actions: {{ go: spawnChild("x") }} }}).createMachine({{
+  id: "m", initial: "a", states: {{ {states} }},
+}});"""
+
+    message, _ = await refusal(lab, source)
+
+    assert message.startswith("services are not supported yet: it spawns in m.a")
+
+
+@pytest.mark.parametrize(
     ("size", "message"),
     [
         (10_000_001, "the bundle has 10,000,001 bytes; the limit is 10,000,000"),

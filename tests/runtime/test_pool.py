@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from smply.errors import Unavailable
-from smply.runtime import RuntimeSettings, Snapshot, Stepped
+from smply.runtime import RuntimeSettings, Snapshot, Stepped, process
 from tests.runtime.support import AUTH, OFF, Lab, event, machine, step, unknown, values
 
 pytestmark = pytest.mark.anyio
@@ -62,6 +62,20 @@ async def test_a_new_instance_is_known_by_its_row_after_the_commit(lab: Lab) -> 
     [toggled] = await host.step(42, "one", 1, unknown, [event("toggle")])
 
     assert values([toggled]) == ["on"]
+
+
+async def test_the_commit_of_a_birth_keeps_a_step_that_was_quicker(lab: Lab) -> None:
+    """Another caller may find the row in the store before its commit is told to the host."""
+    host = await lab.host(machine(ACT))
+    started = await host.start("one", 1_000, b"{}", AUTH)
+    assert isinstance(started, Stepped)
+    await step(host, 43, "act")
+
+    host.commit(started.instance, 1, 43)
+    host.commit(43, 2)
+    await step(host, 44, "toggle")
+
+    assert [(log.instance, log.text) for log in lab.logs] == [(43, "acted")]
 
 
 async def test_effects_wait_for_the_commit(lab: Lab) -> None:
@@ -161,6 +175,19 @@ async def test_close_does_not_wait_long_for_a_loop() -> None:
 
     async with asyncio.timeout(3):
         assert await lab.runtime.close(30.0) == ["light-1: an action"]
+
+
+async def test_a_process_that_does_not_greet_in_time_leaves_nothing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = await lab.code(machine())
+    with monkeypatch.context() as impatient:
+        impatient.setattr(process, "_HELLO_SECONDS", 0.001)
+        for number in range(lab.settings.processes_max + 1):
+            with pytest.raises(Unavailable, match="does not start"):
+                await lab.runtime.host(f"slow-{number}", lambda: code)
+
+    assert values(await step(await lab.host(machine()), 1, "toggle")) == ["on"]
 
 
 async def test_a_runtime_that_was_never_used_starts_nothing(tmp_path: object) -> None:

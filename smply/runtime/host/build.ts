@@ -9,7 +9,6 @@ import { builtinModules } from "node:module";
 const ESBUILD_FILES = [
   "bin/esbuild",
   "esbuild.wasm",
-  "esm/browser.js",
   "wasm_exec.js",
   "wasm_exec_node.js",
   "package.json",

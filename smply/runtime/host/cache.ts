@@ -64,11 +64,20 @@ export class Cache {
   commit(instance: number, seq: number, becomes: number | null): Pending[] {
     const chain = this.#pending.get(instance) ?? [];
     const done = chain.filter((step) => step.seq <= seq);
-    this.#keep(instance, []);
-    this.#keep(becomes ?? instance, chain.filter((step) => step.seq > seq));
+    const id = becomes ?? instance;
+    this.#keep(instance, chain.filter((step) => step.seq > seq));
+    if (becomes !== null) this.#rename(instance, becomes);
     const newest = done.at(-1);
-    if (newest?.seq === seq) this.put(becomes ?? instance, seq, newest.texts);
+    const isNewer = (this.#committed.get(id)?.seq ?? 0) < seq;
+    if (newest?.seq === seq && isNewer) this.put(id, seq, newest.texts);
     return done;
+  }
+
+  /** Another caller may have stepped the row already, from the store: those steps stay. */
+  #rename(instance: number, becomes: number): void {
+    const chain = [...this.#pending.get(instance) ?? [], ...this.#pending.get(becomes) ?? []];
+    this.#keep(instance, []);
+    this.#keep(becomes, chain);
   }
 
   /** Forgets `seq` and all that stands on it. */

@@ -56,7 +56,7 @@ export function definitionOf(machine: unknown, major: Major): Summary {
     definition,
     states: nodes.length - 1,
     transitions: counts.reduce((sum, count) => sum + count, 0),
-    services: major === 4 ? services4(machine as Node4) : services5((machine as Machine5).root),
+    services: major === 4 ? services4(machine as Node4) : servicesOf5(machine as Machine5),
   };
 }
 
@@ -167,9 +167,30 @@ function source5(src: string): string {
   return src.startsWith("xstate.invoke.") ? INLINE : src;
 }
 
-function services5(node: Node5): string[] {
-  const own = node.invoke.map(({ src }) => `invoke ${source5(src)} in ${node.id}`);
-  return [...own, ...Object.values(node.states).flatMap(services5)];
+function servicesOf5({ root, implementations }: Machine5): string[] {
+  return services5(root, new Map(Object.entries(implementations.actions)));
+}
+
+/** `named` are the implementations that actions given by name stand for. */
+function services5(node: Node5, named: Map<string, unknown>): string[] {
+  const invoked = node.invoke.map(({ src }) => `invoke ${source5(src)} in ${node.id}`);
+  const spawned = actionsOf5(node).some((action) => isSpawn(named.get(nameOf(action)) ?? action))
+    ? [`spawnChild in ${node.id}`]
+    : [];
+  const below = Object.values(node.states).flatMap((child) => services5(child, named));
+  return [...invoked, ...spawned, ...below];
+}
+
+function actionsOf5(node: Node5): unknown[] {
+  const transitions = [...node.transitions.values()].flat();
+  const always = node.always ?? [];
+  return [...node.entry, ...node.exit, ...[...transitions, ...always].flatMap((t) => t.actions)];
+}
+
+/** The built-in action, whose type differs between releases of XState 5. */
+function isSpawn(action: unknown): boolean {
+  const { type, resolve } = (action ?? {}) as { type?: unknown; resolve?: unknown };
+  return typeof resolve === "function" && /\.spawn(Child)?$/.test(String(type));
 }
 
 // XState 4

@@ -1,8 +1,8 @@
 /** Effects of committed steps: run one by one, and known by name until they are over. */
 
-import { runAs, type Where } from "./scope.ts";
+import { runAs, type Where, whereNow } from "./scope.ts";
 
-/** What a step leaves to do once it is stored; `name` is that of the action. */
+/** What a step leaves to do once it is stored; `name` is that of the action, if it is known yet. */
 export interface Effect {
   name: string;
   run(): unknown;
@@ -22,10 +22,20 @@ export function runEffects(
   onError: OnError,
 ): void {
   for (const effect of effects) {
-    const action = `${name}: ${effect.name}`;
-    const where: Where = { instance, name, phase: "action", pure: false, action };
+    const where: Where = { instance, name, phase: "action", pure: false };
+    where.action = labelOf(where, effect.name);
     runAs(where, () => runEffect(effect, where, onError));
   }
+}
+
+function labelOf(where: Where, action: string): string {
+  return `${where.name}: ${action}`;
+}
+
+/** Names the action that runs now, for where its name comes to light no sooner. */
+export function nameAction(action: string): void {
+  const where = whereNow();
+  if (where?.action !== undefined) where.action = labelOf(where, action);
 }
 
 function runEffect(effect: Effect, where: Where, onError: OnError): void {

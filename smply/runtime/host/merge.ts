@@ -20,9 +20,10 @@ export function patchBetween(before: string, after: string, seq: number): string
   if (after.length < PATCH_FROM_LENGTH || seq % WHOLE_EVERY === 0) return null;
   if (before === after) return "{}";
   const target = JSON.parse(before);
-  const patch = JSON.stringify(difference(target, JSON.parse(after)));
+  const changes = difference(target, JSON.parse(after));
+  const patch = JSON.stringify(changes);
   if (patch.length >= after.length) return null;
-  return JSON.stringify(applyPatch(target, JSON.parse(patch))) === after ? patch : null;
+  return JSON.stringify(applyPatch(target, changes)) === after ? patch : null;
 }
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -41,13 +42,26 @@ function difference(before: Json, after: Json): Json {
   for (const [key, value] of Object.entries(after)) {
     const old = Object.hasOwn(before, key) ? before[key] : undefined;
     if (old === undefined || !isMap(old) || !isMap(value)) {
-      if (old === undefined || JSON.stringify(old) !== JSON.stringify(value)) patch[key] = value;
+      if (old === undefined || !isSame(old, value)) patch[key] = value;
       continue;
     }
     const inner = difference(old, value) as JsonMap;
     if (Object.keys(inner).length) patch[key] = inner;
   }
   return patch;
+}
+
+/** Whether two values have the same text: the order of keys counts. */
+function isSame(one: Json, other: Json): boolean {
+  if (one === other) return true;
+  if (typeof one !== "object" || typeof other !== "object" || !one || !other) return false;
+  if (Array.isArray(one) !== Array.isArray(other)) return false;
+  const keys = Object.keys(one);
+  const others = Object.keys(other);
+  return keys.length === others.length &&
+    keys.every((key, at) =>
+      key === others[at] && isSame((one as JsonMap)[key]!, (other as JsonMap)[key]!)
+    );
 }
 
 function applyPatch(target: Json, patch: Json): Json {

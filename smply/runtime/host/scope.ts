@@ -5,7 +5,6 @@ import { Failure } from "./protocol.ts";
 export type Phase =
   | "load"
   | "guard"
-  | "assign"
   | "authorizer"
   | "action"
   | "rejection"

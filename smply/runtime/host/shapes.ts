@@ -120,7 +120,7 @@ export interface Snapshot5 {
 export interface Machine5 {
   id: string;
   config: { context?: unknown };
-  implementations: { guards: Record<string, unknown> };
+  implementations: { actions: Record<string, unknown>; guards: Record<string, unknown> };
   options?: { maxIterations?: number };
   root: Node5;
   idMap?: Map<string, Node5>;

@@ -8,7 +8,7 @@
  */
 
 import { type Adapter, copyPlain, deliver, type Outcome } from "./adapter.ts";
-import type { Effect } from "./effects.ts";
+import { type Effect, nameAction } from "./effects.ts";
 import { wrapGuard } from "./errors.ts";
 import { type Delivery, Failure, type JsonObject, type Texts } from "./protocol.ts";
 import { inStep, refuse } from "./scope.ts";
@@ -49,20 +49,58 @@ function prepare(machine: Machine5): void {
   if (machine.options && !((machine.options.maxIterations ?? Infinity) < Infinity)) {
     machine.options.maxIterations = MICROSTEPS_MAX;
   }
-  const guards: Record<string, unknown> = {};
-  for (const [name, guard] of Object.entries(machine.implementations.guards)) {
-    guards[name] = isPlainGuard(guard) ? wrapGuard(name, guard) : guard;
-  }
-  machine.implementations = { ...machine.implementations, guards };
-  wrapInlineGuards(machine.root);
+  const { actions, guards } = machine.implementations;
+  machine.implementations = {
+    ...machine.implementations,
+    actions: mapValues(actions, telling),
+    guards: mapValues(
+      guards,
+      (guard, name) => isPlainGuard(guard) ? wrapGuard(name, guard) : guard,
+    ),
+  };
+  wrapInline(machine.root);
 }
 
-function wrapInlineGuards(node: Node5): void {
+type Wrap = (value: unknown, name: string) => unknown;
+
+function mapValues(values: Record<string, unknown>, wrap: Wrap): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [name, wrap(value, name)]),
+  );
+}
+
+function wrapInline(node: Node5): void {
   for (const transition of [...node.transitions.values(), node.always ?? []].flat()) {
     const { guard } = transition;
     if (isPlainGuard(guard)) transition.guard = wrapGuard(inlineName(guard), guard);
+    transition.actions = transition.actions.map((action) => telling(action));
   }
-  Object.values(node.states).forEach(wrapInlineGuards);
+  node.entry = node.entry.map((action) => telling(action));
+  node.exit = node.exit.map((action) => telling(action));
+  Object.values(node.states).forEach(wrapInline);
+}
+
+/** What the custom action that ran last gave back. */
+let returned: unknown;
+
+/**
+ * A custom action that tells its name and what it gives back when it runs: up to 5.18 it is queued
+ * as a closure that does neither. Built-in actions, which have a `resolve`, stay as they are.
+ */
+function telling(action: unknown, name?: string): unknown {
+  if (typeof action !== "function" || "resolve" in action) return action;
+  const told = name ?? action.name;
+  const wrapped: AnyFunction = (...args) => {
+    if (told) nameAction(told);
+    return returned = action(...args);
+  };
+  return Object.defineProperty(wrapped, "name", { value: action.name });
+}
+
+function resultOf(closure: AnyFunction): unknown {
+  returned = undefined;
+  closure();
+  return returned;
 }
 
 /** Guards made by `and`, `or`, `not`, `stateIn` have a `check` and are no code of the user's. */
@@ -226,7 +264,7 @@ class Scope5 {
 
   #settleClosure(fn: AnyFunction): void {
     if (fn.name.startsWith("bound ")) fn();
-    else this.#effects.push({ name: "(action)", run: fn });
+    else this.#effects.push({ name: "(action)", run: () => resultOf(fn) });
   }
 
   actionExecutor = (action: Action5): void => {

@@ -45,8 +45,8 @@ SELECT id, org, machine, version, secret_sha256, created_at, code_sha256, finali
 FROM uploads WHERE id = ?1 AND (?2 IS NULL OR org = ?2);
 
 -- get_upload_org
--- The org of an upload, to keep its code under.
-SELECT org FROM uploads WHERE id = ?;
+-- The org of an upload that still takes code: one whose version is not finalized.
+SELECT org FROM uploads WHERE id = ? AND finalized = 0;
 
 -- set_upload_code
 -- Note which code an upload has brought.

@@ -1,0 +1,30 @@
+"""Names, limits and headers of the contract that several rooms must agree on."""
+
+from __future__ import annotations
+
+import re
+
+NAME = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
+"""A name of a machine or an instance (C4)."""
+
+BUNDLE_BYTES_MAX = 10_000_000
+BUNDLE_GZIPPED_BYTES_MAX = 1_000_000
+"""Of the code of a version, as it is and gzipped (S22)."""
+
+CONTEXT_BYTES_MAX = 400_000
+"""Of a context as UTF-8 JSON (S57)."""
+
+EVENT_BYTES_MAX = 400_000
+"""Of an event as UTF-8 JSON (Q46)."""
+
+PLATFORM_EVENTS = (
+    "xstate.", "done.invoke.", "done.state.", "error.platform.",
+    "error.execution", "error.communication", "statebacked.",
+)  # fmt: skip
+"""Beginnings of event types that nobody outside may send (Q64)."""
+
+ACT_HEADER = "x-statebacked-act"
+"""The auth context that a request is made with, as JSON (S114)."""
+
+ORG_HEADER = "x-statebacked-org-id"
+"""The org of a request, where its credential leaves it open (S113)."""
