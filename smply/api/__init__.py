@@ -46,8 +46,9 @@ def create_app(engine: Engine, identity: Identity) -> ASGIApp:
 
     def answered(verb: _Verb) -> ASGIApp:
         async def answer(request: Request) -> Response:
-            _refuse_unbuilt_headers(request)
-            return await verb(request, engine, identity.actor(request.headers))
+            headers = dict(request.scope["headers"])
+            _refuse_unbuilt(headers)
+            return await verb(request, engine, identity.actor(headers))
 
         return _Endpoint(answer)
 
@@ -85,10 +86,9 @@ class _Endpoint:
         await response(scope, receive, send)
 
 
-def _refuse_unbuilt_headers(request: Request) -> None:
-    for name, _ in request.scope["headers"]:
-        if name in unbuilt.HEADERS:
-            raise NotBuilt(f"the header {name.decode()} is not supported yet")
+def _refuse_unbuilt(headers: dict[bytes, bytes]) -> None:
+    for name in unbuilt.HEADERS & headers.keys():
+        raise NotBuilt(f"the header {name.decode()} is not supported yet")
 
 
 async def _not_built(request: Request) -> Response:

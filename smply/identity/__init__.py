@@ -13,6 +13,10 @@ from smply.contract import ACT_HEADER
 from smply.errors import InvalidParameter
 
 
+_ACT = ACT_HEADER.encode()
+_CLAIMS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """A caller: their org, their auth context (JSON text).
@@ -27,8 +31,11 @@ class Actor:
 class Identity(Protocol):
     """Tells who makes a request."""
 
-    def actor(self, headers: Mapping[str, str]) -> Actor:
-        """The caller behind these headers. Raises Forbidden, InvalidParameter."""
+    def actor(self, headers: Mapping[bytes, bytes]) -> Actor:
+        """The caller behind these headers, by their names in lower case.
+
+        Raises Forbidden, InvalidParameter.
+        """
 
 
 class LocalIdentity:
@@ -41,18 +48,17 @@ class LocalIdentity:
     def __init__(self, org: bytes, owner_id: str) -> None:
         self._owner = Actor(org, json.dumps({"sub": owner_id}).encode())
 
-    def actor(self, headers: Mapping[str, str]) -> Actor:
-        act = headers.get(ACT_HEADER)
+    def actor(self, headers: Mapping[bytes, bytes]) -> Actor:
+        act = headers.get(_ACT)
         if act is None:
             return self._owner
-        return Actor(self._owner.org, _claims(act))
+        return Actor(self._owner.org, _checked(act))
 
 
-def _claims(act: str) -> bytes:
-    text = act.encode("latin-1")
+def _checked(claims: bytes) -> bytes:
     try:
-        text.decode()
-        msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        claims.decode()
+        _CLAIMS.decode(claims)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise InvalidParameter(f"{ACT_HEADER} is no JSON object", parameter=ACT_HEADER) from exc
-    return text
+    return claims

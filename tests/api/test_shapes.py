@@ -113,7 +113,7 @@ async def test_a_wrong_body_names_what_is_wrong(
 @pytest.mark.parametrize("act", [b"7", b"{", b'{"a": "\xff"}', b'{"a": ' + b"[" * 5_000])
 async def test_a_wrong_auth_context_is_refused(http: httpx.AsyncClient, act: bytes) -> None:
     """S114."""
-    answer = await http.get("/machines", headers={"x-statebacked-act": act})
+    answer = await http.get("/machines", headers={b"x-statebacked-act": act})
     assert (answer.status_code, answer.json()["parameter"]) == (400, "x-statebacked-act")
 
 
