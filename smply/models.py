@@ -138,8 +138,9 @@ class Page(Struct, Generic[T], frozen=True):
 class LogEntry(Struct, frozen=True):
     """What machine code printed, or an error of it that nobody handled.
 
-    `stream` is `stdout` or `stderr`; `phase` is `load`, `guard`, `assign`, `authorizer`,
-    `action`, `rejection` or `timer`; `instance` is None while a module loads.
+    `stream` is `stdout` or `stderr`; `phase` is `load`, `guard`, `transition` (an assign, an
+    expression), `authorizer`, `action`, `rejection` or `timer`; `instance` is None while a
+    module loads.
     """
 
     machine: str

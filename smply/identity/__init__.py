@@ -12,7 +12,6 @@ import msgspec
 from smply.contract import ACT_HEADER
 from smply.errors import InvalidParameter
 
-
 _ACT = ACT_HEADER.encode()
 _CLAIMS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 

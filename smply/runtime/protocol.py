@@ -15,9 +15,7 @@ from msgspec import Raw, Struct
 
 PROTOCOL = 1
 
-Phase = Literal[
-    "load", "guard", "assign", "authorizer", "action", "rejection", "timer", "transition"
-]
+Phase = Literal["load", "guard", "authorizer", "action", "rejection", "timer", "transition"]
 Stream = Literal["stdout", "stderr"]
 
 

@@ -114,6 +114,7 @@ export interface Snapshot5 {
   value: unknown;
   context: JsonObject;
   tags: Set<string>;
+  _nodes: Node5[];
   historyValue: Record<string, Node5[]>;
 }
 

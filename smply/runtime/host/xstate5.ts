@@ -19,6 +19,8 @@ interface Rest5 {
   output?: unknown;
   error?: unknown;
   history?: Record<string, string[]>;
+  /** The active states by their places in the document, where there are regions. */
+  nodes?: number[];
 }
 
 const MICROSTEPS_MAX = 10_000;
@@ -33,7 +35,7 @@ const SEND_REFUSED = "sending to anyone but the instance itself is not supported
 
 export function adapt5(machine: Machine5): Adapter {
   prepare(machine);
-  const scope = new Scope5();
+  const scope = new Scope5(new Places(machine.root));
   return {
     start: (given) => scope.record(() => initialSnapshot(machine, scope, given)),
     step: (from, event) =>
@@ -144,6 +146,7 @@ function restore(machine: Machine5, scope: Scope5, from: Texts): Snapshot5 {
   for (const [key, ids] of Object.entries(rest.history ?? {})) {
     snapshot.historyValue[key] = ids.map((id) => nodeOf(machine, id));
   }
+  if (rest.nodes) snapshot._nodes = scope.places.inOrder(snapshot._nodes, rest.nodes);
   return snapshot;
 }
 
@@ -152,11 +155,44 @@ function nodeOf(machine: Machine5, id: string): Node5 {
   return machine.idMap?.get(id) ?? machine.getStateNodeById(`#${id}`);
 }
 
-function restText(snapshot: Snapshot5): string {
+/**
+ * The states of a machine by number. With parallel states the order of the active ones is that in
+ * which they were entered; transitions without an event are tried in it, and a restored snapshot
+ * has another one.
+ */
+class Places {
+  readonly #nodes: Node5[];
+  readonly #places: Map<Node5, number> | null;
+
+  constructor(root: Node5) {
+    this.#nodes = withDescendants(root);
+    const hasRegions = this.#nodes.some((node) => node.type === "parallel");
+    this.#places = hasRegions ? new Map(this.#nodes.map((node, place) => [node, place])) : null;
+  }
+
+  of(nodes: Node5[]): number[] | undefined {
+    const places = this.#places;
+    return places ? nodes.map((node) => places.get(node)!) : undefined;
+  }
+
+  inOrder(nodes: Node5[], places: number[]): Node5[] {
+    const active = new Set(nodes);
+    const ordered = places.map((place) => this.#nodes[place]!);
+    const same = ordered.length === active.size && ordered.every((node) => active.has(node));
+    return same ? ordered : nodes;
+  }
+}
+
+function withDescendants(node: Node5): Node5[] {
+  return [node, ...Object.values(node.states).flatMap(withDescendants)];
+}
+
+function restText(snapshot: Snapshot5, places: Places): string {
   const { status, output, error, historyValue } = snapshot;
   const keys = Object.keys(historyValue);
-  if (status === "active" && !keys.length) return REST_ACTIVE;
-  const rest: Rest5 = { status, output, error };
+  const nodes = places.of(snapshot._nodes);
+  if (status === "active" && !keys.length && !nodes) return REST_ACTIVE;
+  const rest: Rest5 = { status, output, error, nodes };
   if (keys.length) {
     rest.history = {};
     for (const key of keys) rest.history[key] = historyValue[key]!.map((node) => node.id);
@@ -218,7 +254,7 @@ class Scope5 {
     _logger: (...args: unknown[]) => this.logger(...args),
   };
 
-  constructor() {
+  constructor(readonly places: Places) {
     this.self.system = this.system;
   }
 
@@ -236,7 +272,7 @@ class Scope5 {
     return {
       value: snapshot.value,
       context: snapshot.context,
-      rest: restText(snapshot),
+      rest: restText(snapshot, this.places),
       tags: [...snapshot.tags],
       done,
       // XState drops the timers and the mailbox of an actor at its end.
