@@ -59,7 +59,7 @@ def report(error: Exception, subject: Subject = Subject()) -> Report:
     """What is said of an error that met a command."""
     if not isinstance(error, SmplyError):
         error = _known(error)
-    hint = _hint(error, subject) or error.hint
+    hint = error.hint or _hint(error, subject)
     return Report(error.code, error.message, hint, exit_status(error))
 
 

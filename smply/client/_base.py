@@ -33,7 +33,6 @@ from smply.models import (
 T = TypeVar("T")
 
 _HINTS = {
-    "rejected-by-machine-authorizer": "the auth context (`act`) is what the machine sees",
     "missing-scope": "use a credential that has this scope",
     "limit-exceeded": "try again in a moment",
     "unavailable": "try again in a moment",
