@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "runtime": WORDS,
     "store": WORDS,
     "": {"client", *WORDS},
+    "__main__": {"cli", ""},
 }
 """Room to the rooms it may import; `""` is the package's own door."""
 

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from smply.api import instances, machines, unbuilt, versions
-from smply.api._wire import error_answer, show_id
+from smply.api._wire import BODY_BYTES_MAX, error_answer, show_id
 from smply.engine import Engine
-from smply.errors import ApiError, NotBuilt, NotFound
+from smply.errors import ApiError, InvalidParameter, NotBuilt, NotFound, TooLarge
 from smply.identity import Actor, Identity
 
 __all__ = ["create_app", "show_user"]
@@ -48,6 +48,7 @@ def create_app(engine: Engine, identity: Identity) -> ASGIApp:
         async def answer(request: Request) -> Response:
             headers = dict(request.scope["headers"])
             _refuse_unbuilt(headers)
+            _refuse_escaped_slash(request.scope)
             return await verb(request, engine, identity.actor(headers))
 
         return _Endpoint(answer)
@@ -56,7 +57,7 @@ def create_app(engine: Engine, identity: Identity) -> ASGIApp:
         return await versions.upload_code(request, engine)
 
     routes = [Route(path, answered(verb), methods=[method]) for method, path, verb in _ROUTES]
-    routes.append(Route(_UPLOAD, _Endpoint(upload), methods=["POST"]))
+    routes.append(Route(_UPLOAD, _Endpoint(upload, versions.FORM_BYTES_MAX), methods=["POST"]))
     routes += [
         Route(path, _Endpoint(_not_built), methods=None if method == "*" else [method])
         for method, path in unbuilt.ROUTES
@@ -73,17 +74,46 @@ def show_user(user: bytes) -> str:
 
 
 class _Endpoint:
-    """A verb as an ASGI app: its answer, or the error that it raises, in one shape."""
+    """A verb as an ASGI app: its answer, or the error that it raises, in one shape.
 
-    def __init__(self, verb: Callable[[Request], Awaitable[Response]]) -> None:
+    It reads no more of a body than `body_bytes_max`.
+    """
+
+    def __init__(
+        self,
+        verb: Callable[[Request], Awaitable[Response]],
+        body_bytes_max: int = BODY_BYTES_MAX,
+    ) -> None:
         self._verb = verb
+        self._body_bytes_max = body_bytes_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            response = await self._verb(Request(scope, receive))
+            response = await self._verb(Request(scope, _bounded(receive, self._body_bytes_max)))
         except ApiError as exc:
             response = error_answer(exc)
         await response(scope, receive, send)
+
+
+def _bounded(receive: Receive, bytes_max: int) -> Receive:
+    """The same messages, until their bodies are more than so many bytes: then TooLarge."""
+    left = bytes_max
+
+    async def receive_bounded() -> Message:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise TooLarge(f"the body has more than {bytes_max:,} bytes")
+        return message
+
+    return receive_bounded
+
+
+def _refuse_escaped_slash(scope: Scope) -> None:
+    # A decoded slash in a name would be taken for the path of another route (F33).
+    if b"%2f" in scope.get("raw_path", b"").lower():
+        raise InvalidParameter("a name in the path holds an escaped slash", parameter="path")
 
 
 def _refuse_unbuilt(headers: dict[bytes, bytes]) -> None:

@@ -25,11 +25,11 @@ from smply.api._wire import (
 )
 from smply.contract import BUNDLE_BYTES_MAX
 from smply.engine import Engine, VersionRow
-from smply.errors import InvalidParameter, NotBuilt, TooLarge
+from smply.errors import InvalidParameter, NotBuilt
 from smply.identity import Actor
 
 _SECRET_FIELD = "key"
-_FORM_BYTES_MAX = BUNDLE_BYTES_MAX + 100_000
+FORM_BYTES_MAX = BUNDLE_BYTES_MAX + 100_000
 
 
 class _Finalize(msgspec.Struct, rename="camel"):
@@ -90,11 +90,8 @@ async def provision_version(request: Request, engine: Engine, actor: Actor) -> R
 
 async def upload_code(request: Request, engine: Engine) -> Response:
     """`POST /code-uploads/{id}`: the form of S8; its fields prove the right to it."""
-    length = request.headers.get("content-length", "0")
-    if length.isdecimal() and int(length) > _FORM_BYTES_MAX:
-        raise TooLarge(f"the bundle has more than {BUNDLE_BYTES_MAX:,} bytes")
     try:
-        form = await request.form(max_part_size=_FORM_BYTES_MAX)
+        form = await request.form(max_part_size=FORM_BYTES_MAX)
     except MultiPartException as exc:
         raise InvalidParameter(f"the form cannot be read: {exc.message}", parameter="body") from exc
     async with _closing(form) as fields:

@@ -21,11 +21,12 @@ from smply.cli._not_built import refuse_command
 from smply.cli._output import Output, ReaderGone, Wishes
 from smply.cli._usage import usage_error
 from smply.config import completion_asked
+from smply.errors import SmplyError
 
 __all__ = ["build_app", "main"]
 
 _PROGRAM = "smply"
-_VERSION_LINES = (["--version"], ["-V"], ["--smply-version"])
+_VERSION_WORDS = ("--version", "-V", "--smply-version")
 
 
 def build_app() -> typer.Typer:
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _prepare_streams()
         status = _run(args)
-        sys.stdout.flush()
+        _flush()
         return status
     except (ReaderGone, BrokenPipeError):
         _forget_stdout()
@@ -61,13 +62,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as exc:
+        _forget_stdout()
         told = report(exc)
         Output(Wishes(view="json" if asks_for_json(args) else None)).error(told)
         return told.exit_status
 
 
 def _run(args: list[str]) -> int:
-    if args in _VERSION_LINES:
+    if args and args[0] in _VERSION_WORDS:
         # Needs no table of commands, and nobody should wait for it.
         print(version_text())
         return 0
@@ -145,10 +147,23 @@ def _help_instead(tree: Any, words: tuple[str, ...]) -> int:
 
 
 def _prepare_streams() -> None:
-    """Letters that a terminal cannot show become escapes instead of errors."""
+    """Letters that a terminal cannot show become escapes instead of errors; a stream that was
+    closed before we began is one that nobody reads."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  # for the rest of our life
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        reason = f"the answer cannot be written: {exc.strerror}"
+        raise SmplyError(reason, code="not-written") from exc
 
 
 def _forget_stdout() -> None:

@@ -35,7 +35,8 @@ def source_of(js: Path | None, node: Path | None) -> Source | None:
     path, option = (js, "--js") if js is not None else (node, "--node")
     assert path is not None
     if not path.is_file():
-        missing = "is a directory" if path.is_dir() else "does not exist"
+        missing = "is a directory" if path.is_dir() else "is no file"
+        missing = missing if path.exists() else "does not exist"
         raise UsageError(f"{option}: {path} {missing}", hint=f"paths begin at {Path.cwd()}")
     return Source(path, built=node is not None)
 

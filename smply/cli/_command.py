@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import typer
@@ -87,6 +88,13 @@ def _callback(body: Body, view: str | None) -> Body:
     return run
 
 
+def _directory(option: str | None) -> Path | None:
+    # An empty value is a shell variable that was not set, and never means the working directory.
+    if option == "":
+        raise UsageError("--data-dir is empty", hint="name a directory, or leave it out")
+    return None if option is None else Path(option)
+
+
 def _run(body: Body, view: str | None, options: GlobalOptions, values: dict[str, Any]) -> None:
     json = options.json or options.output == "json" or options.fields or options.jq
     output = Output(Wishes("json" if json else None))
@@ -94,7 +102,7 @@ def _run(body: Body, view: str | None, options: GlobalOptions, values: dict[str,
         wishes = _wishes(options, view)
         output = Output(wishes)
         refuse_servers(access_token=options.access_token, api_url=options.api_url, org=options.org)
-        result = body(Given(load_config(data_dir=options.data_dir), output), **values)
+        result = body(Given(load_config(data_dir=_directory(options.data_dir)), output), **values)
         if inspect.iscoroutine(result):
             import asyncio
 

@@ -110,7 +110,10 @@ def _hints(subject: Subject) -> dict[tuple[str, str | None], str]:
 
 
 def _known(error: Exception) -> SmplyError:
-    """A fault of our own, told in one line with its place."""
+    """What the system refuses, or a fault of our own with its place, told in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f" ({error.filename})" if error.filename else ""
+        return SmplyError(f"the system says: {error.strerror}{where}", code="system")
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

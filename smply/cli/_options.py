@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ class GlobalOptions:
         bool, typer.Option("--quiet", help="No remarks, only the answer and errors.")
     ] = False
     data_dir: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--data-dir", metavar="DIR", help="Where everything is kept."),
     ] = None
     profile: Annotated[
@@ -153,6 +154,12 @@ SkipValidation = Annotated[
 ]
 
 
+def checked_text(param: typer.CallbackParam, value: str) -> str:
+    """Refuse bytes that are no text before anything is made (F12)."""
+    _sendable(f"--{(param.name or '').replace('_', '-')}", value)
+    return value
+
+
 def json_object(option: str, text: str | None) -> dict[str, Any] | None:
     """The JSON object that an option holds; UsageError names the option otherwise (F14)."""
     if text is None:
@@ -190,7 +197,7 @@ def event_of(text: str) -> str | dict[str, Any]:
 
 def _parsed(option: str, text: str) -> Any:
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except json.JSONDecodeError as exc:
         why = f"{exc.msg[:1].lower()}{exc.msg[1:]} at column {exc.colno}"
         caret = f"\n{' ' * (exc.colno - 1)}^" if "\n" not in text else ""
@@ -214,6 +221,14 @@ def _sendable(option: str, value: Any) -> None:
 def _no_constant(name: str) -> None:
     # Python would take NaN and Infinity, which JSON does not have.
     raise ValueError(f"it holds {name}")
+
+
+def _finite(digits: str) -> float:
+    # So is a number that is too large for any machine.
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits} is beyond all numbers")
+    return number
 
 
 def _kind(value: Any) -> str:

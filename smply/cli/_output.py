@@ -14,6 +14,7 @@ from smply.cli._errors import Report, shortened
 from smply.cli._frame import ASCII, UNICODE, Frame, Marks
 from smply.cli._text import harmless
 from smply.config import color_wanted
+from smply.errors import SmplyError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -187,6 +188,10 @@ class Output:
             self._stdout.flush()
         except BrokenPipeError as exc:
             raise ReaderGone from exc
+        except OSError as exc:
+            raise SmplyError(
+                f"the answer cannot be written: {exc.strerror}", code="not-written"
+            ) from exc
 
     def _tell(self, text: str) -> None:
         # Nobody is there to hear that nobody hears us.

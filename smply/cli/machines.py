@@ -16,6 +16,7 @@ from smply.cli._options import (
     NewMachineName,
     NodeFile,
     SkipValidation,
+    checked_text,
 )
 from smply.errors import SmplyError
 
@@ -31,7 +32,11 @@ app = typer.Typer(help="Machines: names for versions of code.", context_settings
 VersionReference = Annotated[
     str,
     typer.Option(
-        "--version-reference", "-r", metavar="TEXT", help="Your own name of the first version."
+        "--version-reference",
+        "-r",
+        metavar="TEXT",
+        help="Your own name of the first version.",
+        callback=checked_text,
     ),
 ]
 

@@ -14,6 +14,7 @@ from smply.cli._options import (
     MachineName,
     NodeFile,
     SkipValidation,
+    checked_text,
 )
 from smply.errors import UsageError
 
@@ -21,7 +22,13 @@ app = typer.Typer(help="Versions of a machine's code (also: versions).", context
 
 VersionReference = Annotated[
     str,
-    typer.Option("--version-reference", "-r", metavar="TEXT", help="Your own name of the version."),
+    typer.Option(
+        "--version-reference",
+        "-r",
+        metavar="TEXT",
+        help="Your own name of the version.",
+        callback=checked_text,
+    ),
 ]
 MakeCurrent = Annotated[
     bool, typer.Option("--make-current", "-c", help="New instances get this version.")

@@ -5,7 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from smply.contract import CONTEXT_BYTES_MAX
-from smply.errors import ApiError, AuthorizerRefused, InvalidParameter, MachineError, NotBuilt
+from smply.errors import (
+    ApiError,
+    AuthorizerRefused,
+    Conflict,
+    InvalidParameter,
+    MachineError,
+    NotBuilt,
+)
 from smply.runtime import Failed, Refused
 
 _WHY_REFUSED = {
@@ -20,8 +27,11 @@ class _Typed(msgspec.Struct):
 
 
 def event_type(event: bytes) -> str:
-    """The type of an event, of which it is known that it has one."""
-    return msgspec.json.decode(event, type=_Typed).type
+    """The type of an event; what has none is told by itself, cut."""
+    try:
+        return msgspec.json.decode(event, type=_Typed).type
+    except msgspec.ValidationError:
+        return event[:80].decode(errors="replace")
 
 
 def fault_of(
@@ -51,6 +61,8 @@ def failure(answer: Failed, doing: str) -> ApiError:
     """The error for machine code that threw, looped, or asked for what is not built (Q4)."""
     if answer.kind == "not-implemented":
         return NotBuilt(f"{answer.message}, met while {doing}; nothing was changed")
+    if answer.kind == "invalid-state":
+        return Conflict(f"{answer.message} (when {doing})")
     if answer.kind == "context-too-large":
         return InvalidParameter(
             f"the context would have more than {CONTEXT_BYTES_MAX:,} bytes after {doing};"

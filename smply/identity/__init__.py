@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -13,7 +13,7 @@ from smply.contract import ACT_HEADER
 from smply.errors import InvalidParameter
 
 _ACT = ACT_HEADER.encode()
-_CLAIMS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_CLAIMS = msgspec.json.Decoder(dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,8 @@ async def test_the_public_state_is_the_contract_s(
         (b'{"event": "\\ud800"}', "body"),
         (b"\xff\xfe", "body"),
         (b'{"event": {"type": "a", "x": "\xff"}}', "event"),
+        (b'{"event": {"type": "a", "x": 1e999}}', "event"),
+        (b'{"event": {"type": "a", "x": ' + b"[" * 5_000 + b"]" * 5_000 + b"}}", "body"),
     ],
 )
 async def test_a_wrong_body_names_what_is_wrong(
@@ -209,6 +211,27 @@ async def test_an_upload_needs_its_secret(http: httpx.AsyncClient) -> None:
 async def test_a_wrong_method_is_said(http: httpx.AsyncClient) -> None:
     answer = await http.patch("/machines")
     assert (answer.status_code, answer.json()["code"]) == (405, "not-allowed")
+
+
+@pytest.mark.parametrize("path", ["/machines/m%2Fi", "/machines/m/i/a%2fadmin"])
+async def test_an_escaped_slash_reaches_no_other_route(http: httpx.AsyncClient, path: str) -> None:
+    """F33."""
+    answer = await http.get(path)
+    assert (answer.status_code, answer.json()["parameter"]) == (400, "path")
+
+
+async def test_no_more_of_a_body_is_read_than_is_allowed(http: httpx.AsyncClient) -> None:
+    read = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal read
+        while True:
+            read += 1
+            yield b" " * 100_000
+
+    answer = await http.post("/machines", content=endless())
+    assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
+    assert read < 30
 
 
 async def test_an_unknown_path_is_404(http: httpx.AsyncClient) -> None:
