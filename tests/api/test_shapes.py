@@ -96,12 +96,10 @@ async def test_the_public_state_is_the_contract_s(
         (b'{"event": {"kind": "x"}}', "event"),
         (b'{"event": {"type": 1}}', "event"),
         (b'{"event": "xstate.stop"}', "event"),
-        (b"[" * 100_000, "body"),
         (b'{"event": "\\ud800"}', "body"),
         (b"\xff\xfe", "body"),
         (b'{"event": {"type": "a", "x": "\xff"}}', "event"),
         (b'{"event": {"type": "a", "x": 1e999}}', "event"),
-        (b'{"event": {"type": "a", "x": ' + b"[" * 5_000 + b"]" * 5_000 + b"}}", "body"),
     ],
 )
 async def test_a_wrong_body_names_what_is_wrong(
@@ -110,6 +108,15 @@ async def test_a_wrong_body_names_what_is_wrong(
     answer = await http.post("/machines/m/i/one/events", content=body, headers=ACT)
     assert answer.status_code == 400
     assert (answer.json()["code"], answer.json()["parameter"]) == ("invalid-parameter", parameter)
+
+
+async def test_a_body_nested_without_end_is_refused(http: httpx.AsyncClient) -> None:
+    """How deep is too deep depends on the Python: that it is refused does not."""
+    deep = b"[" * 100_000 + b"]" * 100_000
+    answer = await http.post(
+        "/machines/m/i/one/events", content=b'{"event": {"type": "a", "x": ' + deep + b"}}"
+    )
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-parameter")
 
 
 @pytest.mark.parametrize("act", [b"7", b"{", b'{"a": "\xff"}', b'{"a": ' + b"[" * 5_000])
