@@ -1,0 +1,58 @@
+"""Both clients against a real server on loopback, in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from smply import AsyncClient, Client, NoAnswer, NotFound
+
+TOGGLER = Path(__file__).parents[1] / "benchmarks" / "toggler.js"
+ACT = {"sub": "bench"}
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that nobody else uses."""
+    command = [sys.executable, "-m", "tests.benchmarks.server", str(tmp_path_factory.mktemp("d"))]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
+    server.terminate()
+    server.communicate(timeout=20)
+
+
+def test_a_machine_lives_over_http(url: str) -> None:
+    with Client(url) as client:
+        client.machines.create("toggler")
+        version = client.versions.create(
+            "toggler", TOGGLER.read_bytes(), client_info="1", make_current=True
+        )
+        client.instances.create("toggler", "one", act=ACT)
+        state = client.instances.send("toggler", "one", "toggle", act=ACT)
+        assert (state.state, state.public_context) == ("on", {"count": 1})
+        assert client.instances.get("toggler", "one", act=ACT) == state
+        assert client.instances.get_admin("toggler", "one").context["owner"] == "bench"
+        assert client.instances.inspect("toggler", "one").seq == 2
+        assert [row.name for row in client.instances.list("toggler").items] == ["one"]
+        assert len(client.instances.transitions("toggler", "one").items) == 2
+        assert client.versions.list("toggler").items[0].id == version
+        assert client.versions.get("toggler", version).definition["id"] == "toggler"
+        assert client.machines.get("toggler").indexes == []
+        assert [machine.name for machine in client.machines.list().items] == ["toggler"]
+
+
+@pytest.mark.anyio
+async def test_what_a_server_refuses_is_raised(url: str) -> None:
+    async with AsyncClient(url) as client:
+        with pytest.raises(NotFound, match="there is no machine nowhere"):
+            await client.machines.get("nowhere")
+
+
+def test_a_server_that_is_not_there_is_no_answer() -> None:
+    with Client("http://127.0.0.1:9") as client, pytest.raises(NoAnswer, match="cannot be reached"):
+        client.machines.list()
