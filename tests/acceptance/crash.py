@@ -1,4 +1,4 @@
-"""The command line with a store that kills its process right after a commit.
+"""The command line with a store that kills its process right after an instance was written.
 
 python -m tests.acceptance.crash instances send-event …
 """
@@ -24,10 +24,18 @@ class DyingStore:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def commit(self, *args: Any) -> bool:
+    async def create_instance(self, *args: Any) -> None:
+        await self._store.create_instance(*args)
+        _die()
+
+    async def commit(self, *args: Any) -> None:
         await self._store.commit(*args)
-        os.kill(os.getpid(), signal.SIGKILL)
-        raise AssertionError("unreachable")
+        _die()
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("unreachable")
 
 
 async def _open(path: Path, now: int) -> Any:

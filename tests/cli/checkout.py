@@ -34,7 +34,7 @@ def node(path: str, kind: str = "atomic", **more: Any) -> dict[str, Any]:
 
 def to(*targets: str, **more: Any) -> dict[str, Any]:
     """A transition of a definition."""
-    return {"targets": [f"checkout.{target}" for target in targets], "reenter": False, **more}
+    return {"targets": [f"checkout.{target}" for target in targets], "actions": [], **more}
 
 
 METHOD = node(
@@ -69,7 +69,7 @@ CHECKOUT = node(
     states=[
         node("checkout.cart", on={"add": [to(actions=["add"])], "pay": [to("payment")]}),
         PAYMENT,
-        node("checkout.back", "history", history="shallow"),
+        node("checkout.back", "history"),
         node("checkout.shipped", "final"),
         node("checkout.cancelled", "final"),
     ],

@@ -20,13 +20,6 @@ class Terminal(io.StringIO):
         return _STYLE.sub("", self.getvalue())
 
 
-class GonePipe(io.StringIO):
-    """A pipe whose reader has closed it."""
-
-    def write(self, text: str) -> int:
-        raise BrokenPipeError
-
-
 class Latin(io.StringIO):
     """A stream that cannot carry UTF-8."""
 

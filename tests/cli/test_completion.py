@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smply.cli import _connect, main
-from tests.cli.canned import INFO, CannedServer
+from smply.cli import main
 
 SCRIPTS = Path(__file__).parents[2] / "completions"
 
@@ -16,23 +15,8 @@ Complete = Callable[[str], list[str]]
 
 
 @pytest.fixture
-def complete(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Complete:
+def complete(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Complete:
     """The words that bash is offered for the last word of a line."""
-    server = CannedServer()
-    server.answers |= {
-        "GET /machines": {"machines": [{"slug": "checkout", "createdAt": INFO["createdAt"]}]},
-        "GET /machines/checkout/i": {
-            "instances": [
-                {"slug": name, "createdAt": "", "status": "running", "machineVersion": INFO}
-                for name in ("order-1042", "order-1043", "trial")
-            ]
-        },
-        "GET /machines/checkout/v": {"versions": [INFO]},
-    }
-    monkeypatch.setattr(_connect, "open_client", server.open)
-    monkeypatch.setenv("SMPLY_DATA_DIR", str(tmp_path))
 
     def complete(line: str) -> list[str]:
         monkeypatch.setenv("_SMPLY_COMPLETE", "complete_bash")
@@ -60,7 +44,6 @@ def test_the_scripts_are_what_the_command_prints(
         ("smply instances get -m ", ["checkout"]),
         ("smply instances get -m checkout -i order", ["order-1042", "order-1043"]),
         ("smply instances get -m checkout -i zzz", []),
-        ("smply instances create -m checkout --version ver", [INFO["id"]]),
         ("smply instances get --publ", ["--public"]),
         ("smply instances get --jso", ["--json"]),
         ("smply instances create --tok", []),
@@ -69,8 +52,12 @@ def test_the_scripts_are_what_the_command_prints(
         ("smply instances get -i x -m unknown -i ", []),
     ],
 )
-def test_a_word_is_completed(complete: Complete, line: str, words: list[str]) -> None:
+def test_a_word_is_completed(version: str, complete: Complete, line: str, words: list[str]) -> None:
     assert complete(line) == words
+
+
+def test_the_id_of_a_version_is_completed(version: str, complete: Complete) -> None:
+    assert complete("smply instances create -m checkout --version ver") == [version]
 
 
 @pytest.mark.parametrize(
@@ -93,9 +80,6 @@ def test_other_shells_are_answered_in_their_way(
     assert capsys.readouterr().out.startswith(answer)
 
 
-def test_completion_makes_no_data_directory(
-    complete: Complete, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("SMPLY_DATA_DIR", str(tmp_path / "new"))
+def test_completion_makes_no_data_directory(complete: Complete, data_dir: Path) -> None:
     assert complete("smply machines get -m ") == []
-    assert not (tmp_path / "new").exists()
+    assert not data_dir.exists()

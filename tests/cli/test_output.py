@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from typing import TextIO
 
 import pytest
 from rich.text import Text
@@ -40,7 +41,7 @@ from smply.models import (
     Version,
 )
 from tests.cli.checkout import NOW, VERSION
-from tests.cli.terminal import GonePipe, Latin, Terminal
+from tests.cli.terminal import Latin, Terminal
 
 STACK = "\n".join(
     [
@@ -171,8 +172,8 @@ def test_lines_are_not_wrapped_and_not_coloured_where_nobody_looks() -> None:
     assert stdout.getvalue() == "x" * 30 + "\n"
 
 
-def test_a_reader_that_has_gone_ends_the_output() -> None:
-    output = Output(Wishes("tree"), stdout=GonePipe(), stderr=GonePipe())
+def test_a_reader_that_has_gone_ends_the_output(gone: TextIO) -> None:
+    output = Output(Wishes("tree"), stdout=gone, stderr=gone)
     with pytest.raises(ReaderGone):
         output.json({})
     with pytest.raises(ReaderGone):

@@ -103,17 +103,17 @@ async def test_a_step_that_eats_its_memory_fails_alone(lab: Lab) -> None:
 
     [eaten], [toggled] = await asyncio.gather(step(host, 1, "eat"), step(host, 2, "toggle"))
 
-    message = "machine code ran out of memory (192 MB) and was stopped"
+    message = "machine code ran out of memory (128 MB beside the cache) and was stopped"
     assert eaten == Failed("machine-error", message, "")
     assert values([toggled]) == ["on"]
 
 
 async def test_the_heap_has_the_size_of_the_settings() -> None:
-    small = Lab(RuntimeSettings(heap_megabytes=64))
+    small = Lab(RuntimeSettings(heap_megabytes=64, cache_bytes=1 << 20))
 
     [kept] = await step(await small.host(machine(KEEP_100_MB)), 1, "keep")
 
-    message = "machine code ran out of memory (64 MB) and was stopped"
+    message = "machine code ran out of memory (64 MB beside the cache) and was stopped"
     assert kept == Failed("machine-error", message, "")
     await small.runtime.close(0)
 
@@ -182,7 +182,8 @@ async def test_an_action_in_doubt_is_told_when_another_instance_looped(hasty: La
     host = await hasty.host(machine(f"{ACT}, {LOOP}"))
     await step(host, 1, "act")
     looping = asyncio.create_task(step(host, 2, "loop"))
-    await asyncio.sleep(0.1)
+    while host._process is None or not host._process.owes:
+        await asyncio.sleep(0.01)
     host.commit(1, 2)
 
     assert values(await looping) == ["failed"]
