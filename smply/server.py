@@ -53,7 +53,7 @@ async def open_local(
         finally:
             try:
                 for action in await runtime.close():
-                    notice(f"{action} did not end by itself and was stopped")
+                    notice(action)
             finally:
                 await store.close()
 

@@ -15,7 +15,7 @@ from smply.runtime import sandbox
 from smply.runtime.bundle import build_file
 from smply.runtime.check import check_bundle
 from smply.runtime.children import Home
-from smply.runtime.pool import Host, Pool, StepAnswer
+from smply.runtime.pool import Host, Pool
 from smply.runtime.process import Launch, Process
 from smply.runtime.protocol import (
     Checked,
@@ -30,6 +30,7 @@ from smply.runtime.protocol import (
     Stepped,
 )
 from smply.runtime.sandbox import unenforced
+from smply.runtime.trial import StepAnswer
 
 __all__ = [
     "Checked",
@@ -57,13 +58,14 @@ class RuntimeSettings:
     """Limits of machine code and of its processes.
 
     `directory` is where sockets and the records of children go; None is one of this user's below
-    the temporary directory. `dist` is the built host.
+    the temporary directory. `heap_megabytes` is what a machine has for itself, beside the cache of
+    `cache_bytes`. `dist` is the built host.
     """
 
     directory: Path | None = None
     step_seconds: float = 2.0
     load_seconds: float = 5.0
-    heap_megabytes: int = 192
+    heap_megabytes: int = 128
     cache_bytes: int = 64 << 20
     processes_max: int = 20
     dist: Path = sandbox.DIST
@@ -113,7 +115,8 @@ class Runtime:
     async def close(self, wait_seconds: float = 5.0) -> list[str]:
         """Wait for actions that have begun, then stop everything.
 
-        The answer names what was still running, as "instance: action".
+        The answer says of each that did not end what became of it: "order-1: action notify was
+        still running after 5 s and was stopped", "order-1: an action looped and was stopped".
         """
         if self._pool is None or self._home is None:
             return []
@@ -127,8 +130,7 @@ class Runtime:
             settings = self._settings
             manifest = sandbox.read_manifest(settings.dist)
             self._home = Home(settings.directory)
-            names = sandbox.import_map(settings.dist, manifest)
-            (self._home.path / "import-map.json").write_bytes(names)
+            self._home.write("import-map.json", sandbox.import_map(settings.dist, manifest))
             launch = Launch(
                 self._home,
                 settings.dist,

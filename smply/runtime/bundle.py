@@ -59,6 +59,7 @@ async def build_file(path: Path, home: Path, dist: Path) -> bytes:
         what = "is a directory" if path.is_dir() else "does not exist"
         raise BuildError(f"{path} {what}", hint="name a TypeScript or JavaScript file")
     file = path.resolve()
+    _require_text(file)
     work = home / f"build-{next(_builds)}"
     work.mkdir()
     try:
@@ -67,6 +68,15 @@ async def build_file(path: Path, home: Path, dist: Path) -> bytes:
         return source.encode() if source is not None else await _bundle(build)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _require_text(file: Path) -> None:
+    try:
+        file.read_bytes().decode()
+    except OSError as exc:
+        raise BuildError(f"{_shown_path(file)} cannot be read: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        raise BuildError(f"{_shown_path(file)} is not UTF-8 text") from exc
 
 
 # A file by itself.
@@ -86,13 +96,13 @@ async def _single_file(build: _Build) -> str | None:
         bare = [each for each in found if _XSTATE.fullmatch(each.specifier)]
         if any(each not in bare and not _NPM_XSTATE.fullmatch(each.specifier) for each in found):
             return None
-        source = script.read_text()
+        source = script.read_text("utf-8")
         if not bare:
             return source
         renamed = _rename(source, bare, _major(build.file))
         if renamed is None:
             return None
-        script.write_text(renamed)
+        script.write_text(renamed, "utf-8")
     return None
 
 
@@ -110,9 +120,10 @@ async def _imports(script: Path, build: _Build) -> list[_Import] | None:
     """What a script imports, once each, as Deno's parser tells it; None if it cannot."""
     status, said, _ = await _run(sandbox.imports_command(script), build, build.work)
     try:
-        module = json.loads(said)["modules"][0]
+        told = json.loads(said)
+        module = next(each for each in told["modules"] if each["specifier"] == told["roots"][0])
         return [_import(each) for each in module.get("dependencies", ())] if not status else None
-    except (ValueError, LookupError):
+    except (ValueError, LookupError, StopIteration):
         return None
 
 
@@ -153,8 +164,30 @@ async def _bundle(build: _Build) -> bytes:
     status, _, said = await _run(command, build, build.project)
     if status != 0:
         raise _build_error(said, build)
-    _require_one_major(json.loads(told.read_bytes()), build)
+    meta = json.loads(told.read_bytes())
+    _require_bundled(meta, build)
+    _require_one_major(meta, build)
     return made.read_bytes()
+
+
+def _require_bundled(meta: dict[str, Any], build: _Build) -> None:
+    """Refuse what esbuild leaves to be imported at run time, where nothing can be (C16)."""
+    kept = {each["path"] for made in meta["outputs"].values() for each in made["imports"]}
+    for name, file in meta["inputs"].items():
+        for specifier in [each["path"] for each in file["imports"] if each["path"] in kept]:
+            if not _NPM_XSTATE.fullmatch(specifier):
+                where = build.project / name
+                text = _found(where, specifier, f'cannot bundle "{specifier}"')
+                raise BuildError(text, hint=_hint(specifier, where))
+
+
+def _found(file: Path, specifier: str, text: str) -> str:
+    """The text with the first line that has the specifier in quotes, if there is one."""
+    quoted = re.compile(f"([\"'`]){re.escape(specifier)}\\1")
+    for number, line in enumerate(file.read_text("utf-8", "replace").split("\n"), 1):
+        if (found := quoted.search(line)) is not None:
+            return excerpt(_shown_path(file), number, found.start() + 1, text, line)
+    return f"{_shown_path(file)}: {text}"
 
 
 def _require_one_major(meta: dict[str, Any], build: _Build) -> None:
@@ -176,7 +209,8 @@ _ERROR = re.compile(
     r"(?:\n +(?P<file>\S.*?):(?P<line>\d+):(?P<column>\d+):\n)?"
 )
 _UNRESOLVED = re.compile(r'Could not resolve "(?P<name>.+)"')
-_PACKAGE = re.compile(r"(?:@[^/]+/)?[^/.@][^/]*")
+_PACKAGE = re.compile(r"(?:@[^/:]+/)?[^/.@#:][^/:]*(?=/|$)")
+_NPM_PACKAGE = re.compile(r"npm:/?(?P<name>(?:@[^/]+/)?[^/]+)")
 
 
 def _build_error(said: str, build: _Build) -> BuildError:
@@ -186,8 +220,9 @@ def _build_error(said: str, build: _Build) -> BuildError:
     if error is None:
         last = errors[0]["text"] if errors else said.strip().rpartition("\n")[2]
         return BuildError(f"the bundler stopped{': ' + last if last else ''}")
-    text, hint = _words(error["text"], said, build)
-    return BuildError(_placed(build.project / error["file"], error, text), hint=hint)
+    file = build.project / error["file"]
+    text, hint = _words(error["text"], said, file, build)
+    return BuildError(_placed(file, error, text), hint=hint)
 
 
 def _placed(file: Path, error: re.Match[str], text: str) -> str:
@@ -205,7 +240,7 @@ def _shown_path(file: Path) -> str:
     return str(file) if shown.startswith(os.pardir) else shown
 
 
-def _words(text: str, said: str, build: _Build) -> tuple[str, str | None]:
+def _words(text: str, said: str, file: Path, build: _Build) -> tuple[str, str | None]:
     """What is wrong, in our words, and what to do."""
     unresolved = _UNRESOLVED.fullmatch(text)
     if unresolved is None:
@@ -215,8 +250,21 @@ def _words(text: str, said: str, build: _Build) -> tuple[str, str | None]:
         return f'a machine cannot use "{name}"', "machines run without Node, files and network"
     if "Permission denied" in said:
         return f'cannot find "{name}"', f"a build reads nothing outside {build.project}"
+    return f'cannot find "{name}"', _hint(name, file)
+
+
+def _hint(name: str, file: Path) -> str | None:
+    """What to do about an import of a file that is not to be had by that name."""
+    if (wanted := _NPM_PACKAGE.match(name)) is not None:
+        return f"install it and import it by its name: npm install {wanted['name']}"
+    if re.match(r"[a-z]+:", name):
+        return "install a package that holds it with npm, and import that by its name"
     package = _PACKAGE.match(name)
-    return f'cannot find "{name}"', f"npm install {package[0]}" if package else None
+    if package is None:
+        return None
+    if any((folder / "node_modules" / package[0]).is_dir() for folder in file.parents):
+        return f'{package[0]} is installed, but exports no "{name}"'
+    return f"npm install {package[0]}"
 
 
 # Which XState, which project.

@@ -14,16 +14,23 @@ import itertools
 import json
 import os
 import platform
+import re
 import shutil
 import signal
 import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+from smply.errors import Unavailable
 
 # macOS allows 104 bytes for the path of a socket, Linux 108; the name takes up to 12.
 _PATH_BYTES_MAX = 90
+_SHORT_ROOTS = ("/tmp", "/var/tmp")
+
+_RECORD = re.compile(r"(?P<pid>[0-9]{1,18})-(?P<start>\w+)-[0-9]+")
 
 _pools = itertools.count(1)
 
@@ -44,21 +51,34 @@ def start_time(pid: int) -> str | None:
 
 
 class Home:
-    """A directory of this process alone (0700), and the record of its children."""
+    """A directory of this process alone (0700), and the record of its children.
+
+    Unavailable when there is no place for it.
+    """
 
     def __init__(self, directory: Path | None) -> None:
-        self._shared = directory or _own_directory()
         pid = os.getpid()
         self._name = f"{pid}-{start_time(pid)}-{next(_pools)}"
         self._children: dict[int, str | None] = {}
-        if self._shared is not None:
-            self._shared.mkdir(mode=0o700, parents=True, exist_ok=True)
-            reap(self._shared)
-            self.path = self._shared / self._name
-        if self._shared is None or len(os.fsencode(self.path)) > _PATH_BYTES_MAX:
-            self.path = Path(tempfile.mkdtemp(prefix="smply-"))
-        else:
-            self.path.mkdir(mode=0o700)
+        with _telling_of_tmpdir():
+            root = _root(self._name)
+            self._shared = directory or _own_directory(root)
+            if self._shared is not None:
+                (self._shared / "children").mkdir(mode=0o700, parents=True, exist_ok=True)
+                reap(self._shared)
+            self.path = self._make(root)
+
+    def _make(self, root: Path) -> Path:
+        if self._shared is None or not _carries(self._shared / self._name):
+            return Path(tempfile.mkdtemp(prefix="smply-", dir=root))
+        path = self._shared / self._name
+        path.mkdir(mode=0o700)
+        return path
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put a file there that every process reads."""
+        with _telling_of_tmpdir():
+            (self.path / name).write_bytes(content)
 
     def add(self, pid: int) -> None:
         self._children[pid] = start_time(pid)
@@ -66,7 +86,9 @@ class Home:
 
     def remove(self, pid: int) -> None:
         self._children.pop(pid, None)
-        self._record()
+        # A record that names too many is harmless: a start time is no other process's.
+        with contextlib.suppress(OSError):
+            self._record()
 
     def close(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
@@ -77,7 +99,6 @@ class Home:
         if self._shared is None:
             return
         folder = self._shared / "children"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         record = {
             "machine": platform.node(),
             "path": str(self.path),
@@ -88,13 +109,58 @@ class Home:
         written.replace(folder / f"{self._name}.json")
 
 
-def _own_directory() -> Path | None:
-    """A directory that only this user can have made; None if somebody else was there first."""
-    directory = Path(tempfile.gettempdir()) / f"smply-{os.getuid()}"
-    directory.mkdir(mode=0o700, exist_ok=True)
-    found = directory.lstat()
-    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
-    return directory if ours and not found.st_mode & 0o077 else None
+@contextlib.contextmanager
+def _telling_of_tmpdir() -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        where = f" ({exc.filename})" if exc.filename else ""
+        raise Unavailable(
+            f"the directory that TMPDIR names takes no files for the processes of machine code:"
+            f" {exc.strerror or exc}{where}",
+            hint="set TMPDIR to a directory of yours that has room",
+        ) from exc
+
+
+def _root(name: str) -> Path:
+    """The temporary directory, or another one where that cannot hold sockets of Deno's."""
+    roots = [Path(tempfile.gettempdir())]
+    roots += [Path(each) for each in _SHORT_ROOTS if os.access(each, os.W_OK | os.X_OK)]
+    able = (each for each in roots if _carries(each / _own_name() / name))
+    return next(able, roots[0])
+
+
+def _carries(path: Path) -> bool:
+    """Whether a socket's path can be so long, and Deno's lists of permissions hold it."""
+    told = os.fsencode(path)
+    return len(told) <= _PATH_BYTES_MAX and b"," not in told and _is_text(told)
+
+
+def _is_text(told: bytes) -> bool:
+    try:
+        told.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _own_name() -> str:
+    return f"smply-{os.getuid()}"
+
+
+def _own_directory(root: Path) -> Path | None:
+    """A directory that only this user can have made; None if something else was there first."""
+    directory = root / _own_name()
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+        found = directory.lstat()
+        ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+        if not ours or found.st_mode & 0o077:
+            return None
+        (directory / "children").mkdir(mode=0o700, exist_ok=True)
+    except FileExistsError:
+        return None
+    return directory
 
 
 def kill(child: asyncio.subprocess.Process) -> None:
@@ -110,21 +176,22 @@ def kill(child: asyncio.subprocess.Process) -> None:
 def reap(directory: Path) -> None:
     """End the children of dead parents, and throw away what those had here."""
     for file in sorted((directory / "children").glob("*.json")):
-        pid, start, _ = file.stem.split("-")
-        if start_time(int(pid)) == start:
+        parent = _RECORD.fullmatch(file.stem)
+        if parent is None or start_time(int(parent["pid"])) == parent["start"]:
             continue
         try:
-            record = json.loads(file.read_text())
+            record = json.loads(file.read_bytes())
             if record["machine"] != platform.node():
                 # Another container shares the directory, and knows its processes by other numbers.
                 continue
             for child in record["children"]:
                 _end(child["pid"], child["start"])
             shutil.rmtree(record["path"], ignore_errors=True)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
             # Another smply was here first, or the record is torn: then there is nothing to trust.
             pass
-        file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            file.unlink()
 
 
 def _end(pid: int, start: str) -> None:

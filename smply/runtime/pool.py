@@ -1,20 +1,18 @@
 """Processes lent, watched and retired: one for each key, started when it is needed.
 
-A process that runs too long, eats its memory or breaks the protocol is killed and replaced. Whoever
-was alone with it is to blame; several are asked again one by one on the replacement, so that the
-guilty one fails and the others never notice.
+A process that runs too long, eats its memory or breaks the protocol is killed and replaced;
+`trial.py` finds out who is to blame.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
 from weakref import WeakValueDictionary
 
 from smply.errors import MachineError, Unavailable
+from smply.runtime.closing import last_actions, unfinished
 from smply.runtime.process import Ended, Launch, Process, Where
 from smply.runtime.protocol import (
     Allowed,
@@ -23,8 +21,6 @@ from smply.runtime.protocol import (
     Drop,
     Failed,
     FailedWire,
-    Finish,
-    Finished,
     Later,
     LaterWire,
     Load,
@@ -47,12 +43,8 @@ from smply.runtime.protocol import (
     refused,
     stepped,
 )
+from smply.runtime.trial import Run, StepAnswer, Trial
 
-T = TypeVar("T")
-
-StepAnswer = Stepped | Refused | Failed | Later
-
-_TRIALS = 3
 _ROOM_SECONDS = 1.0
 _ROOM_LOOK_SECONDS = 0.02
 
@@ -82,7 +74,13 @@ class Pool:
         if self._closing:
             raise Unavailable("smply is stopping")
         await self._make_room()
-        process = Process(self.launch, lambda log: self.on_log(host.key, log), host.tell_of_actions)
+
+        def tell(end: Ended) -> None:
+            # At the close, its answer tells.
+            if not self._closing:
+                host.tell_of_actions(end)
+
+        process = Process(self.launch, lambda log: self.on_log(host.key, log), tell)
         self._lent[process] = host
         await process.start()
         return process
@@ -109,8 +107,11 @@ class Pool:
     async def _retire(self, process: Process) -> bool:
         """End an idle process, unless an action of it still runs; True when it is gone."""
         host = self._lent[process]
-        if process.acted is not None and await _unfinished(process, 0):
-            return False
+        try:
+            if process.acted is not None and await unfinished(process, 0):
+                return False
+        except Ended:
+            return True
         if not host.is_idle(process):
             return False
         process.stop("was retired")
@@ -118,33 +119,14 @@ class Pool:
         return True
 
     async def close(self, wait_seconds: float) -> list[str]:
-        """Let begun actions end, then end every process; the names of those still running."""
+        """Let begun actions end, then end every process; a clause for each that did not end."""
         self._closing = True
         lent = list(self._lent)
-        unfinished = await asyncio.gather(
-            *(self._last_actions(process, wait_seconds) for process in lent)
-        )
+        clauses = await asyncio.gather(*(last_actions(process, wait_seconds) for process in lent))
         for process in lent:
             process.stop("was stopped")
         await asyncio.gather(*(process.wait() for process in lent))
-        return [name for names in unfinished for name in names]
-
-    async def _last_actions(self, process: Process, seconds: float) -> list[str]:
-        if process.acted is None or process.ended is not None:
-            return []
-        # A loop is found out by the first question; what waits for something gets its time.
-        names = await _unfinished(process, 0)
-        return await _unfinished(process, seconds) if names and not process.ended else names
-
-
-async def _unfinished(process: Process, seconds: float) -> list[str]:
-    """The actions that still run after so many seconds; a loop is one without a name."""
-    patience = seconds + process.launch.step_seconds
-    try:
-        finished: Finished = await process.ask(Finish, int(seconds * 1000), patience=patience)
-    except Ended:
-        return [f"{process.acted.name}: an action"] if process.acted else []
-    return finished.names
+        return [clause for each in clauses for clause in each]
 
 
 class Host:
@@ -159,10 +141,7 @@ class Host:
         self._births: dict[int, tuple[Process, int]] = {}
         self._effects: dict[int, dict[int, tuple[Process, str]]] = {}
         self._born = 0
-        self._suspects = 0
-        self._proven = False
-        self._calm = asyncio.Event()
-        self._trial = asyncio.Lock()
+        self._trial = Trial(self._running, self.tell_of_actions)
 
     # Asking.
 
@@ -187,7 +166,7 @@ class Host:
         try:
             return await ask(self._now or await self.ready())
         except Ended as end:
-            return await self._again(end, ask)
+            return await self._trial.again(end, ask)
 
     async def step(
         self,
@@ -203,35 +182,27 @@ class Host:
         allowWrite is asked for each event that has an auth context. `snapshot` is called only
         when the process does not know `base`.
         """
+        run = Run(instance, name, base, snapshot, events)
         try:
-            process = self._now or await self.ready()
-            return await self._step(process, instance, name, base, snapshot, events)
+            return await self._step(self._now or await self.ready(), run)
         except Ended as end:
-            return await self._step_again(end, instance, name, base, snapshot, events)
+            return await self._trial.step_again(end, run, self._step)
 
-    async def _step(
-        self,
-        process: Process,
-        instance: int,
-        name: str,
-        base: int,
-        snapshot: Callable[[], Snapshot],
-        events: Sequence[StepEvent],
-    ) -> list[StepAnswer]:
-        wire = raw_events(events)
-        answer = await process.ask(Step, instance, name, base, None, wire)
+    async def _step(self, process: Process, run: Run) -> list[StepAnswer]:
+        where, wire = (run.instance, run.name, run.base), raw_events(run.events)
+        answer = await process.ask(Step, *where, None, wire)
         if type(answer) is Miss:
-            whole = raw_snapshot(snapshot())
-            answer = await process.ask(Step, instance, name, base, whole, wire)
-        if type(answer) is not Steps or len(answer.answers) != len(events):
+            answer = await process.ask(Step, *where, raw_snapshot(run.snapshot()), wire)
+        if type(answer) is not Steps or len(answer.answers) != len(run.events):
             raise _violation(process)
         made: list[StepAnswer] = []
-        for each, event in zip(answer.answers, events, strict=True):
+        seq = run.base
+        for each, event in zip(answer.answers, run.events, strict=True):
             if type(each) is SteppedWire:
-                base += 1
-                if each.instance != instance or each.seq != base or each.ts != event.ts:
+                seq += 1
+                if each.instance != run.instance or each.seq != seq or each.ts != event.ts:
                     raise _violation(process)
-                made.append(self._remember(process, name, stepped(each, instance)))
+                made.append(self._remember(process, run.name, stepped(each, run.instance)))
             elif type(each) is LaterWire:
                 made.append(Later())
             else:
@@ -258,7 +229,7 @@ class Host:
         try:
             return await ask(self._now or await self.ready())
         except Ended as end:
-            return await self._again(end, ask)
+            return await self._trial.again(end, ask)
 
     # Ordering.
 
@@ -296,6 +267,8 @@ class Host:
         return self._births.pop(instance, (None, instance))
 
     def _remember(self, process: Process, name: str, step: Stepped) -> Stepped:
+        if not step.context.startswith("{"):
+            raise _violation(process)
         if step.effects:
             self._effects.setdefault(step.instance, {})[step.seq] = (process, name)
         return step
@@ -321,7 +294,7 @@ class Host:
     def _now(self) -> Process | None:
         """The process, if it can be asked at once."""
         process = self._process
-        if process is None or process.ended is not None or self._suspects:
+        if process is None or process.ended is not None or self._trial.is_on:
             return None
         return process
 
@@ -332,10 +305,9 @@ class Host:
         """
         while True:
             process = await self._running()
-            if not self._suspects:
+            if not self._trial.is_on:
                 return process
-            self._calm.clear()
-            await self._calm.wait()
+            await self._trial.over()
 
     async def _running(self) -> Process:
         if self._process is not None and self._process.ended is None:
@@ -371,7 +343,7 @@ class Host:
             process is self._process
             and process.ended is None
             and not process.owes
-            and not self._suspects
+            and not self._trial.is_on
             and not any(process is born_in for born_in, _ in self._births.values())
             and not any(
                 process is stepped_in
@@ -379,77 +351,6 @@ class Host:
                 for stepped_in, _ in steps.values()
             )
         )
-
-    # Who is to blame.
-
-    async def _again(self, end: Ended, ask: Callable[[Process], Awaitable[T]]) -> T | Failed:
-        """Ask once more, alone; Failed when that ends the process too."""
-        if end.guilty:
-            return _stopped(end)
-        async with self._alone(end):
-            return await self._try(ask)
-
-    async def _step_again(
-        self,
-        end: Ended,
-        instance: int,
-        name: str,
-        base: int,
-        snapshot: Callable[[], Snapshot],
-        events: Sequence[StepEvent],
-    ) -> list[StepAnswer]:
-        """One event after the other, to find the one that is to blame; what follows is Later."""
-        if end.guilty and len(events) == 1:
-            return [_stopped(end)]
-        made: list[StepAnswer] = []
-        async with self._alone(end):
-            for event in events:
-                ask = partial(self._step_one, instance, name, base, snapshot, event)
-                answer = await self._try(ask)
-                made.append(answer)
-                if isinstance(answer, Stepped):
-                    base, snapshot = answer.seq, _snapshot_of(answer)
-                    if answer.effects or answer.deliveries:
-                        break
-                elif isinstance(answer, Failed):
-                    break
-        return made + [Later()] * (len(events) - len(made))
-
-    async def _step_one(
-        self,
-        instance: int,
-        name: str,
-        base: int,
-        snapshot: Callable[[], Snapshot],
-        event: StepEvent,
-        process: Process,
-    ) -> StepAnswer:
-        return (await self._step(process, instance, name, base, snapshot, [event]))[0]
-
-    async def _try(self, ask: Callable[[Process], Awaitable[T]]) -> T | Failed:
-        """Ask until it is clear who is to blame: an action may end the process meanwhile."""
-        for left in reversed(range(_TRIALS)):
-            try:
-                return await ask(await self._running())
-            except Ended as end:
-                if end.guilty or not left:
-                    self._proven = True
-                    return _stopped(end)
-        raise AssertionError("the last trial has a verdict")
-
-    @contextlib.asynccontextmanager
-    async def _alone(self, end: Ended) -> AsyncIterator[None]:
-        """Nothing else is asked of the process meanwhile; new questions wait."""
-        self._suspects += 1
-        try:
-            async with self._trial:
-                yield
-        finally:
-            self._suspects -= 1
-            if not self._suspects:
-                self._calm.set()
-                self.tell_of_actions(end, to_blame=not self._proven)
-                self._proven = False
 
 
 def _heed(start: asyncio.Task[Process]) -> None:
@@ -470,14 +371,6 @@ def _violation(process: Process) -> Ended:
     process.violate()
     assert process.ended is not None
     return Ended(process.ended, guilty=False)
-
-
-def _stopped(end: Ended) -> Failed:
-    return Failed("machine-error", f"machine code {end.reason}", "")
-
-
-def _snapshot_of(step: Stepped) -> Callable[[], Snapshot]:
-    return lambda: Snapshot(step.value, step.context, step.rest)
 
 
 def _below(stack: str) -> str:

@@ -10,6 +10,7 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from smply.runtime.protocol import (
     ANSWERS,
     PROTOCOL,
     Answer,
+    Finish,
     Hello,
     Log,
     LogWire,
@@ -54,7 +56,8 @@ class Ended(Exception):
     """A process ended before it answered; `reason` completes "machine code …".
 
     `guilty`: this question alone can be to blame. `doubtful` are those whose actions it was told to
-    run and perhaps did not end, `last` the one whose actions it was told to run last.
+    run and perhaps did not end, `last` the one whose actions it was told to run last. `looped`: it
+    gave no answer in time. `lost`: it went by itself, for a reason of its own or the world's.
     """
 
     def __init__(
@@ -64,17 +67,24 @@ class Ended(Exception):
         guilty: bool = False,
         doubtful: Sequence[Where] = (),
         last: Where | None = None,
+        looped: bool = False,
+        lost: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.guilty = guilty
         self.doubtful = doubtful
         self.last = last
+        self.looped = looped
+        self.lost = lost
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What every process of a pool is started with; times in seconds."""
+    """What every process of a pool is started with; times in seconds.
+
+    `heap_megabytes` are the machine's own: the heap that V8 is allowed holds the cache as well.
+    """
 
     home: Home
     dist: Path
@@ -160,7 +170,7 @@ class Process(asyncio.Protocol):
             launch.dist,
             home / "import-map.json",
             socket,
-            launch.heap_megabytes,
+            launch.heap_megabytes + (launch.cache_bytes >> 20),
             launch.cache_bytes,
         )
         self._child = await asyncio.create_subprocess_exec(
@@ -173,10 +183,10 @@ class Process(asyncio.Protocol):
             start_new_session=True,
             preexec_fn=sandbox.limits(os.getpid()),
         )
-        launch.home.add(self._child.pid)
+        self._attending = asyncio.create_task(self._attend(self._child))
         if self.ended is not None:
             self._kill()
-        self._attending = asyncio.create_task(self._attend(self._child))
+        launch.home.add(self._child.pid)
 
     async def _attend(self, child: asyncio.subprocess.Process) -> None:
         """Keep the end of what it says on stderr, and find out why it ended."""
@@ -187,11 +197,12 @@ class Process(asyncio.Protocol):
         status = await child.wait()
         self.launch.home.remove(child.pid)
         if _OUT_OF_MEMORY.search(said):
-            reason = f"ran out of memory ({self.launch.heap_megabytes} MB) and was stopped"
+            size = f"{self.launch.heap_megabytes} MB beside the cache"
+            reason = f"ran out of memory ({size}) and was stopped"
             # What was asked before may have left little of it.
             self.end(reason, certain=self._last_call <= _CALLS_WHEN_FRESH)
         else:
-            self.end(_lost(status), certain=False)
+            self.end(_lost(status), certain=False, lost=True)
 
     # Asking.
 
@@ -253,7 +264,7 @@ class Process(asyncio.Protocol):
         if left > 0:
             self._watch = self._loop.call_later(left, self._look)
         else:
-            self.end(f"ran longer than {self._patience:g} s and was stopped")
+            self.end(f"ran longer than {self._patience:g} s and was stopped", looped=True)
 
     # Hearing.
 
@@ -286,7 +297,7 @@ class Process(asyncio.Protocol):
     def _read(self, line: bytes) -> None:
         try:
             messages = decode_line(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self.violate()
         for message in messages:
             if isinstance(message, LogWire):
@@ -335,7 +346,9 @@ class Process(asyncio.Protocol):
         self._doubtful.clear()
         self.end(reason)
 
-    def end(self, reason: str, *, certain: bool = True) -> None:
+    def end(
+        self, reason: str, *, certain: bool = True, looped: bool = False, lost: bool = False
+    ) -> None:
         """Kill it, and tell all who wait. The first reason stands.
 
         `certain`: what is asked now is to blame, not what was asked before, nor the world outside.
@@ -351,13 +364,13 @@ class Process(asyncio.Protocol):
         doubtful = [who for _, who in self._doubtful]
         guilty = len(self._owed) == 1 and self.acted is None and certain
         owed, self._owed = self._owed, {}
+        ended = partial(Ended, reason, doubtful=doubtful, last=self.acted, looped=looped, lost=lost)
         for future, _ in owed.values():
             if not future.done():
-                future.set_exception(
-                    Ended(reason, guilty=guilty, doubtful=doubtful, last=self.acted)
-                )
-        if self.acted is not None and not owed:
-            self._on_idle_end(Ended(reason, doubtful=doubtful, last=self.acted))
+                future.set_exception(ended(guilty=guilty))
+        # Whoever asked for the actions alone has no answer to put off until they are told of.
+        if self.acted is not None and all(kinds == ANSWERS[Finish] for _, kinds in owed.values()):
+            self._on_idle_end(ended())
         if not self._hello.done():
             self._hello.set_exception(Ended(reason))
             # Nobody need wait for it: a process may be stopped before it was started.

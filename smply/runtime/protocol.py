@@ -17,6 +17,11 @@ PROTOCOL = 1
 
 Phase = Literal["load", "guard", "authorizer", "action", "rejection", "timer", "transition"]
 Stream = Literal["stdout", "stderr"]
+FailureKind = Literal[
+    "machine-error", "not-implemented", "context-too-large", "invalid-state",
+    "no-default-export", "not-a-machine", "too-deep", "missing-export", "bad-import",
+    "unsupported-xstate", "load-failed", "syntax",
+]  # fmt: skip
 
 
 # What the door hands out and takes.
@@ -105,9 +110,13 @@ class Refused(Struct, frozen=True):
 
 
 class Failed(Struct, frozen=True):
-    """Nothing came of it: `machine-error`, `not-implemented` or `context-too-large`."""
+    """Nothing came of it.
 
-    kind: str
+    `machine-error`, `not-implemented`, `context-too-large`, or `invalid-state` for an instance that
+    has failed or was stopped (Q63).
+    """
+
+    kind: FailureKind
     message: str
     stack: str
 
@@ -264,7 +273,7 @@ class RefusedWire(_FromHost, frozen=True, tag="refused"):
 class FailedWire(_FromHost, frozen=True, tag="failed"):
     call: int | None
     seq: int | None
-    kind: str
+    kind: FailureKind
     message: str
     stack: str
 

@@ -76,7 +76,7 @@ async def test_an_action_that_still_runs_is_known_by_its_name(
         host.commit(started.instance, started.seq, 1)
     finally:
         unfinished = await lab.runtime.close(0.1)
-    assert unfinished == ["one: wait"]
+    assert unfinished == ["one: action wait was still running after 0.1 s and was stopped"]
 
 
 def _name(release: str) -> str:

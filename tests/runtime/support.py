@@ -21,6 +21,11 @@ from smply.runtime import (
 
 AUTH = b'{"sub":"a"}'
 OFF = Snapshot('"off"', "{}", '{"status":"active"}')
+OFF_4 = Snapshot(
+    '"off"',
+    "{}",
+    '{"_event":{"name":"x","data":{"type":"x"},"$$type":"scxml","type":"external"}}',
+)
 
 _keys = itertools.count()
 
@@ -37,6 +42,22 @@ export default createMachine({{
   context: {context},
   initial: "off",
   states: {{ off: {{ on: {{ toggle: "on", {off} }} }}, on: {{ on: {{ toggle: "off" }} }} }},
+}});
+"""
+
+
+def machine4(off: str, *, top: str = "", predictable: bool = True) -> str:
+    """A light in XState 4; `off` are more transitions of the state off."""
+    return f"""
+import {{ createMachine, assign, actions, send }} from "npm:xstate@4";
+const {{ raise }} = actions;
+{top}
+export const allowRead = () => true;
+export const allowWrite = () => true;
+export default createMachine({{
+  predictableActionArguments: {str(predictable).lower()},
+  id: "light", context: {{}}, initial: "off",
+  states: {{ off: {{ on: {{ {off} }} }}, on: {{}} }},
 }});
 """
 

@@ -227,6 +227,52 @@ async def test_of_a_long_line_the_part_around_the_fault_is_shown(lab: Lab, proje
     assert len(shown) < 80
 
 
+@pytest.mark.parametrize(
+    ("specifier", "hint"),
+    [
+        ("npm:lodash", "install it and import it by its name: npm install lodash"),
+        ("npm:@a/b@2/c", "install it and import it by its name: npm install @a/b@2"),
+        (
+            "https://esm.sh/lodash",
+            "install a package that holds it with npm, and import that by its name",
+        ),
+    ],
+)
+async def test_an_import_that_only_another_tool_resolves_is_refused_where_it_stands(
+    lab: Lab, project: Path, specifier: str, hint: str
+) -> None:
+    file = write(project, "x.js", f'\nimport a from "{specifier}";\nexport default a;\n')
+
+    with pytest.raises(BuildError) as refused:
+        await lab.runtime.build(file)
+
+    assert refused.value.message.startswith(f'x.js:2:15: cannot bundle "{specifier}"\n')
+    assert refused.value.hint == hint
+
+
+async def test_a_part_that_an_installed_package_does_not_export(lab: Lab, project: Path) -> None:
+    install(project, "pkg", index="exports.a = 1;")
+    package = '{"name": "pkg", "exports": {".": "./index.js"}}'
+    write(project, "node_modules/pkg/package.json", package)
+    file = write(project, "x.js", 'import a from "pkg/private";\nexport default a;\n')
+
+    with pytest.raises(BuildError) as refused:
+        await lab.runtime.build(file)
+
+    assert refused.value.message.startswith('x.js:1:15: cannot find "pkg/private"\n')
+    assert refused.value.hint == 'pkg is installed, but exports no "pkg/private"'
+
+
+@pytest.mark.parametrize("name", ["x.js", "x.ts"])
+async def test_a_file_that_is_no_text(lab: Lab, project: Path, name: str) -> None:
+    (project / name).write_bytes(b'export const a = "\xe9";\n')
+
+    with pytest.raises(BuildError) as refused:
+        await lab.runtime.build(Path(name))
+
+    assert refused.value.message == f"{name} is not UTF-8 text"
+
+
 async def test_two_majors_of_xstate_in_one_bundle_are_refused(lab: Lab, project: Path) -> None:
     install(project, "xstate", "5.20.0")
     install(project, "old", index='import { assign } from "xstate"; export const old = assign;')

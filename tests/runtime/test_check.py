@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import random
+import threading
 
 import pytest
 
 from smply.errors import BuildError, NotBuilt
-from tests.runtime.support import Lab, machine
+from smply.runtime import Stepped
+from tests.runtime.support import AUTH, Lab, machine
 
 pytestmark = pytest.mark.anyio
 
@@ -132,6 +135,55 @@ export default setup({{ actions: {{ go: spawnChild("x") }} }}).createMachine({{
     message, _ = await refusal(lab, source)
 
     assert message.startswith("services are not supported yet: it spawns in m.a")
+
+
+@pytest.mark.parametrize("levels", [101, 500, 1_000, 20_000])
+@pytest.mark.parametrize("major", [4, 5])
+async def test_a_machine_that_nests_its_states_too_deeply(
+    lab: Lab, major: int, levels: int
+) -> None:
+    source = f"""import {{ createMachine }} from "npm:xstate@{major}";
+{AUTHORIZERS}
+let deepest = {{}};
+for (let n = 0; n < {levels}; n++) deepest = {{ initial: "a", states: {{ a: deepest }} }};
+export default createMachine({{ id: "m", ...deepest }});"""
+
+    assert await refusal(lab, source) == (
+        "the machine nests its states deeper than 100 levels",
+        None,
+    )
+
+
+@pytest.mark.parametrize("major", [4, 5])
+async def test_a_machine_of_a_hundred_levels_is_a_version(lab: Lab, major: int) -> None:
+    source = f"""import {{ createMachine }} from "npm:xstate@{major}";
+{AUTHORIZERS}
+let deepest = {{}};
+for (let n = 0; n < 100; n++) deepest = {{ initial: "a", states: {{ a: deepest }} }};
+export default createMachine({{ id: "m", predictableActionArguments: true, ...deepest }});"""
+
+    assert (await lab.runtime.check(source.encode(), "light")).states == 100
+    host = await lab.host(source)
+    started = await host.start("i", 1_000, b"{}", AUTH)
+    assert isinstance(started, Stepped)
+    host.drop(started.instance, started.seq)
+
+
+async def test_a_large_bundle_is_compressed_beside_the_loop(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+
+    def compress(code: bytes) -> bytes:
+        threads.append(threading.get_ident())
+        return b""
+
+    monkeypatch.setattr(gzip, "compress", compress)
+
+    await lab.runtime.check((machine() + "/" * 600_000).encode(), "light")
+
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from smply.errors import Unavailable
 from smply.runtime.children import Home, reap, start_time
 
 LOOPING_PARENT = """
@@ -30,6 +32,13 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+@pytest.fixture
+def short_tmp() -> Iterator[Path]:
+    """A directory whose path leaves room for a socket's name, which `tmp_path` may not."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        yield Path(directory)
 
 
 def is_over(pid: int, seconds: float) -> bool:
@@ -125,16 +134,69 @@ def test_the_record_of_another_container_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_others_can_read_is_not_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    squatted = tmp_path / f"smply-{os.getuid()}"
+    monkeypatch.setattr(tempfile, "tempdir", str(short_tmp))
+    squatted = short_tmp / f"smply-{os.getuid()}"
     squatted.mkdir(mode=0o755)
 
     home = Home(None)
 
-    assert squatted not in home.path.parents
+    assert home.path.parent == short_tmp
     home.close()
+
+
+@pytest.mark.parametrize("name", ["long" * 25, "comma,", os.fsdecode(b"\xff")])
+def test_a_temporary_directory_that_cannot_hold_sockets_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / name))
+
+    for directory in (None, tmp_path / name):
+        home = Home(directory)
+
+        assert tmp_path not in home.path.parents
+        assert len(os.fsencode(home.path)) < 91
+        home.close()
+
+
+def test_what_else_has_the_name_of_the_directory_is_left_alone(
+    short_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(short_tmp))
+    squatted = short_tmp / f"smply-{os.getuid()}"
+    squatted.write_text("a file")
+
+    home = Home(None)
+
+    assert home.path.is_dir()
+    assert home.path.parent == short_tmp
+    home.close()
+    assert squatted.read_text() == "a file"
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"machine": 1', '"text"', "[" * 100_000])
+def test_records_that_nobody_can_read_are_ignored(tmp_path: Path, content: str) -> None:
+    folder = tmp_path / "children"
+    (folder / "1-1-1.json").mkdir(parents=True)
+    for name in ("999999999-1-1", "stray", "a-b-c", "1-2-3-4", "-1-1-1"):
+        (folder / f"{name}.json").write_text(content)
+
+    home = Home(tmp_path)
+    home.add(os.getpid())
+
+    assert json.loads((folder / f"{home.path.name}.json").read_bytes())["path"] == str(home.path)
+    home.close()
+
+
+def test_a_directory_that_cannot_be_made_is_told_by_the_name_of_its_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/dev/null")
+
+    with pytest.raises(Unavailable, match=r"that TMPDIR names .*: Not a directory \(/dev/null"):
+        Home(None)
 
 
 def test_a_directory_is_for_its_owner_alone_and_its_sockets_have_short_names(

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from smply.errors import Unavailable
 from smply.runtime import RuntimeSettings, Snapshot, Stepped, process
-from tests.runtime.support import AUTH, OFF, Lab, event, machine, step, unknown, values
+from tests.runtime.support import (
+    AUTH,
+    OFF,
+    OFF_4,
+    Lab,
+    event,
+    machine,
+    machine4,
+    pid_of,
+    step,
+    unknown,
+    values,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -164,7 +178,25 @@ async def test_close_names_the_action_that_it_stops() -> None:
     await step(host, 1, "act")
     host.commit(1, 2)
 
-    assert await lab.runtime.close(0.05) == ["light-1: notify"]
+    assert await lab.runtime.close(0.05) == [
+        "light-1: action notify was still running after 0.05 s and was stopped"
+    ]
+
+
+@pytest.mark.parametrize(("make", "off"), [(machine, OFF), (machine4, OFF_4)])
+@pytest.mark.parametrize("actions", ["() => wait()", "[() => wait()]"])
+async def test_close_gives_an_action_without_a_name_none(
+    make: Callable[..., str], off: Snapshot, actions: str
+) -> None:
+    lab = Lab(RuntimeSettings())
+    top = "const wait = () => new Promise(() => {});"
+    host = await lab.host(make(f'act: {{ target: "on", actions: {actions} }}', top=top))
+    await host.step(1, "light-1", 1, lambda: off, [event("act")])
+    host.commit(1, 2)
+
+    assert await lab.runtime.close(0.05) == [
+        "light-1: an action was still running after 0.05 s and was stopped"
+    ]
 
 
 async def test_close_does_not_wait_long_for_a_loop() -> None:
@@ -174,7 +206,41 @@ async def test_close_does_not_wait_long_for_a_loop() -> None:
     host.commit(1, 2)
 
     async with asyncio.timeout(3):
-        assert await lab.runtime.close(30.0) == ["light-1: an action"]
+        assert await lab.runtime.close(30.0) == ["light-1: an action looped and was stopped"]
+
+
+async def test_close_tells_a_process_that_ended_from_an_action_that_did_not() -> None:
+    lab = Lab(RuntimeSettings())
+    top = "async function notify() { await new Promise(() => {}); }"
+    host = await lab.host(machine('act: { target: "on", actions: notify }', top=top))
+    await step(host, 1, "act")
+    host.commit(1, 2)
+    await step(host, 2, "toggle")
+
+    assert host._process is not None
+    asked = host._process._last_call
+    closing = asyncio.create_task(lab.runtime.close(30.0))
+    # What still runs, and then whether it has ended.
+    while host._process._last_call < asked + 2:
+        await asyncio.sleep(0.01)
+    os.kill(pid_of(host), signal.SIGKILL)
+
+    assert await closing == [
+        "light-1: action notify was still running when machine code lost its process (signal 9)"
+    ]
+
+
+async def test_an_action_that_loops_is_told_of_when_its_process_is_to_make_room() -> None:
+    lab = Lab(RuntimeSettings(processes_max=1, step_seconds=0.3))
+    host = await lab.host(machine('act: { target: "on", actions: () => { for (;;); } }'))
+    code = await lab.code(machine())
+    await step(host, 1, "act")
+    host.commit(1, 2)
+
+    await lab.runtime.host("other", lambda: code)
+
+    assert [log.text for log in lab.logs] == ["an action ran longer than 0.3 s and was stopped"]
+    await lab.runtime.close(0)
 
 
 async def test_a_process_that_does_not_greet_in_time_leaves_nothing(

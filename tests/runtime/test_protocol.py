@@ -84,6 +84,7 @@ async def test_an_honest_answer_of_the_forged_host_is_believed(
     "answer",
     [
         "not JSON",
+        '[["steps",${call},[' + "[" * 5_000 + "]" * 5_000 + "]]]",
         "{}",
         '[["shout",${call}]]',
         '[["steps",${call + 1},[]]]',
@@ -92,6 +93,8 @@ async def test_an_honest_answer_of_the_forged_host_is_believed(
         '[["steps",${call},[' + STEPPED.format(instance=2, seq=2, ts=2_000) + "]]]",
         '[["steps",${call},[' + STEPPED.format(instance=1, seq=3, ts=2_000) + "]]]",
         '[["steps",${call},[' + STEPPED.format(instance=1, seq=2, ts=9_000) + "]]]",
+        '[["steps",${call},[' + GOOD.replace('"on",{}', '"on",[]') + "]]]",
+        '[["steps",${call},[["failed",null,2,"no-such-kind","",""]]]]',
         '[["steps",${call},[["refused",null,"maybe","",""]]]]',
         '[["loaded",${call}]]',
         '[["hello",1,"abc"]]',

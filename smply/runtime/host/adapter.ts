@@ -1,6 +1,8 @@
 /** What the two majors of XState have in common once an adapter has driven them. */
 
 import type { Effect } from "./effects.ts";
+import { describe } from "./errors.ts";
+import { DEPTH_MAX, isDeeper, isOverflow, toJson } from "./json.ts";
 import { type Delivery, Failure, type JsonObject, type Texts } from "./protocol.ts";
 
 /** A machine after a start or a step: live objects, not yet JSON. */
@@ -30,26 +32,56 @@ const DELAY_MS_MAX = 100 * 365 * 24 * 3600 * 1000;
  * what is too long to mean anything is refused.
  */
 export function deliver(key: unknown, delay: number, event: unknown): Delivery {
+  requireType(event);
   const ms = delay > 0 ? Math.trunc(delay) : 0;
   if (ms > DELAY_MS_MAX) {
-    const { type } = event as { type: string };
+    const { type } = event;
     throw new Failure("machine-error", `the delay of "${type}" is ${delay} ms, over 100 years`);
   }
   return ["set", key === undefined || key === null ? null : String(key), ms, eventText(event)];
 }
 
-function eventText(event: unknown): string {
+/** Fails the step that makes an event nobody could handle, and not whoever comes to handle it. */
+export function requireType(event: unknown): asserts event is { type: string } {
+  const { type } = (event ?? {}) as { type?: unknown };
+  if (typeof type !== "string") throw noType(event === undefined ? "undefined" : describe(event));
+}
+
+export function noType(event: string): Failure {
+  return new Failure("machine-error", `an event that it sends itself has no type: ${event}`);
+}
+
+function eventText(event: { type: string }): string {
+  const text = written(`event "${event.type}"`, event);
+  // A `toJSON` may make something else of an event.
+  if (!text?.startsWith('{"type":"') && !hasType(text)) throw noType(text ?? "undefined");
+  return text;
+}
+
+function hasType(text: string | undefined): text is string {
+  return text !== undefined && typeof JSON.parse(text)?.type === "string";
+}
+
+/** The JSON text of what machine code made; fails if it has none, or one that nests too deeply. */
+export function written(what: string, value: unknown): string | undefined {
+  let text: string | undefined;
   try {
-    return JSON.stringify(event);
+    text = toJson(value);
   } catch (error) {
-    const { type } = event as { type: string };
+    if (isOverflow(error)) throw tooDeep(what);
     const reason = firstLine(error);
-    throw new Failure("machine-error", `the event "${type}" cannot be written as JSON: ${reason}`);
+    throw new Failure("machine-error", `the ${what} cannot be written as JSON: ${reason}`);
   }
+  if (text !== undefined && isDeeper(text)) throw tooDeep(what);
+  return text;
+}
+
+function tooDeep(what: string): Failure {
+  return new Failure("machine-error", `the ${what} is nested deeper than ${DEPTH_MAX} levels`);
 }
 
 export function firstLine(error: unknown): string {
-  return String(error).split("\n", 1)[0]!;
+  return describe(error).split("\n", 1)[0]!;
 }
 
 /**

@@ -2,7 +2,15 @@
 
 import { parse } from "es-module-lexer/js";
 import { definitionOf, type Summary } from "./definition.ts";
-import { type Exports, importBundle, isOurs, type Major, majorOf, ourCopy } from "./machine.ts";
+import {
+  type Exports,
+  importBundle,
+  isOurs,
+  type Major,
+  majorOf,
+  ourCopy,
+  requireShallow,
+} from "./machine.ts";
 import { COPIES, Failure, type JsonObject } from "./protocol.ts";
 
 export interface CheckInfo extends Summary {
@@ -19,6 +27,7 @@ export async function checkBundle(code: string, label: string): Promise<CheckInf
   const exports = await importBundle(rewritten, label);
   const machine = exports.default;
   const adapter = requireMachine(exports);
+  requireShallow(machine, adapter);
   requireAuthorizers(exports);
   const ours = await isOurs(machine as object, adapter);
   return {

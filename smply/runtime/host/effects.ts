@@ -28,8 +28,13 @@ export function runEffects(
   }
 }
 
+/** Names that a function without one takes from its place, or that XState gives it. */
+const PLACES = new Set(["actions", "entry", "exit", "exec", "(action)", "(anonymous)"]);
+
+/** XState 4 takes the whole source of a function for its name if it has none. */
 function labelOf(where: Where, action: string): string {
-  return `${where.name}: ${action}`;
+  const isName = /^[^(){}=>\n]{1,200}$/.test(action) && !PLACES.has(action);
+  return `${where.name}: ${isName ? `action ${action}` : "an action"}`;
 }
 
 /** Names the action that runs now, for where its name comes to light no sooner. */
@@ -42,8 +47,8 @@ function runEffect(effect: Effect, where: Where, onError: OnError): void {
   try {
     const result = effect.run();
     if (isThenable(result)) {
-      const end = begin(where.action!);
-      Promise.resolve(result).catch((error) => onError(where, error)).finally(end);
+      const promise = Promise.resolve(result);
+      promise.catch((error) => onError(where, error)).finally(begin(where.action!));
     }
   } catch (error) {
     onError(where, error);

@@ -19,6 +19,15 @@ export function setLabel(text: string): void {
   label = text;
 }
 
+/** Whether something thrown is an error; a proxy may throw when it is asked. */
+export function isError(thrown: unknown): thrown is Error {
+  try {
+    return thrown instanceof Error;
+  } catch {
+    return false;
+  }
+}
+
 /** "TypeError: x is not a function", for anything that can be thrown. */
 export function describe(error: unknown): string {
   try {
@@ -54,10 +63,14 @@ export function clean(text: string, lengthMax = MESSAGE_LENGTH_MAX): string {
   return plain.length > lengthMax ? `${plain.slice(0, lengthMax)}…` : plain;
 }
 
-/** A guard that threw during the running step; XState rethrows without its type and stack. */
+/**
+ * A guard that threw during the running step. XState reads the message of what it was `thrown` and
+ * rethrows it without its type and stack; `error` is what the guard itself threw.
+ */
 interface GuardError {
   name: string;
   error: unknown;
+  thrown: Error;
 }
 
 let guardError: GuardError | null = null;
@@ -70,8 +83,9 @@ export function forgetGuardError(): void {
 export function takeGuardError(error: unknown): GuardError | null {
   const found = guardError;
   guardError = null;
-  if (!found || !(error instanceof Error)) return null;
-  const isIt = error === found.error || error.message.startsWith("Unable to evaluate guard");
+  if (!found || !isError(error)) return null;
+  const isIt = error === found.thrown ||
+    String(error.message).startsWith("Unable to evaluate guard");
   return isIt ? found : null;
 }
 
@@ -84,8 +98,9 @@ export function wrapGuard(name: string, guard: AnyFunction): AnyFunction {
     try {
       return guard.apply(this, args);
     } catch (error) {
-      guardError ??= { name, error };
-      throw error;
+      const thrown = isError(error) ? error : new Error(describe(error));
+      guardError ??= { name, error, thrown };
+      throw thrown;
     } finally {
       if (where) where.phase = phase!;
     }

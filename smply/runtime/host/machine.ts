@@ -1,11 +1,12 @@
 /** From a bundle's text to a loaded version: import, kind, and the copy of XState it runs on. */
 
 import type { Adapter } from "./adapter.ts";
-import { describe, setLabel, userStack } from "./errors.ts";
+import { describe, isError, setLabel, userStack } from "./errors.ts";
+import { isOverflow } from "./json.ts";
 import { COPIES, Failure, type JsonObject } from "./protocol.ts";
 import { runAs } from "./scope.ts";
 import type { Authorizer, Version } from "./stepper.ts";
-import type { Machine4, Machine5 } from "./shapes.ts";
+import type { Machine4, Machine5, Node4, Node5 } from "./shapes.ts";
 import { adapt4, type ServiceScope } from "./xstate4.ts";
 import { adapt5 } from "./xstate5.ts";
 
@@ -38,9 +39,28 @@ export async function importBundle(code: string, label: string): Promise<Exports
   }
 }
 
+const STATE_LEVELS_MAX = 100;
+/** XState's constructors call each other for each level of states, until the stack is full. */
+const MAKES_STATES = / at (?:new )?\w*StateNode/;
+
+function statesTooDeep(): Failure {
+  const message = `the machine nests its states deeper than ${STATE_LEVELS_MAX} levels`;
+  return new Failure("too-deep", message);
+}
+
+/** Fails a machine whose states nest so deeply that what walks them would be at its end. */
+export function requireShallow(machine: unknown, major: Major): void {
+  let level: (Node4 | Node5)[] = [major === 4 ? machine as Machine4 : (machine as Machine5).root];
+  for (let depth = 0; level.length; depth++) {
+    if (depth > STATE_LEVELS_MAX) throw statesTooDeep();
+    level = level.flatMap((node) => Object.values(node.states));
+  }
+}
+
 /** Deno reports a syntax error as a TypeError whose message holds the place and the line. */
 function loadFailure(error: unknown): Failure {
-  const syntax = error instanceof Error ? /SyntaxError: (.*)/s.exec(describe(error)) : null;
+  if (isOverflow(error) && MAKES_STATES.test(userStack(error))) return statesTooDeep();
+  const syntax = isError(error) ? /SyntaxError: (.*)/s.exec(describe(error)) : null;
   if (syntax) {
     const isImport = syntax[1]!.includes("does not provide an export");
     return new Failure(isImport ? "bad-import" : "syntax", syntax[1]!);

@@ -9,6 +9,7 @@ import { checkBundle } from "./check.ts";
 import { finish, runEffects } from "./effects.ts";
 import { describe, userStack } from "./errors.ts";
 import { installGlobals, writeError } from "./globals.ts";
+import { plainText, toJson } from "./json.ts";
 import { loadVersion } from "./machine.ts";
 import {
   failedText,
@@ -38,7 +39,7 @@ let version: Version | null = null;
 let started = 0;
 
 installGlobals(writeLog);
-outbox.send(JSON.stringify(["hello", PROTOCOL, HOST]));
+outbox.send(plainText(["hello", PROTOCOL, HOST]));
 await readLines(socket, (lines) => {
   for (const line of lines) {
     for (const message of JSON.parse(line) as Message[]) dispatch(message);
@@ -47,7 +48,7 @@ await readLines(socket, (lines) => {
 exit(0);
 
 function writeLog(where: Where, stream: string, text: string): void {
-  outbox.send(JSON.stringify(["log", where.instance, where.name, where.phase, stream, text]));
+  outbox.send(plainText(["log", where.instance, where.name, where.phase, stream, text]));
 }
 
 function dispatch(message: Message): void {
@@ -82,7 +83,7 @@ async function answer(call: number, work: () => Promise<string>): Promise<void> 
 
 /** Whatever is no failure of ours comes from machine code that broke what we rely on. */
 function failureOf(error: unknown): Failure {
-  if (error instanceof Failure) return error;
+  if (Failure.is(error)) return error;
   return new Failure("machine-error", `machine code threw: ${describe(error)}`, userStack(error));
 }
 
@@ -90,15 +91,15 @@ async function load(
   [, call, code, label, major]: MessageOf<"load">,
 ): Promise<string> {
   version = await loadVersion(code, label, major);
-  return JSON.stringify(["loaded", call]);
+  return plainText(["loaded", call]);
 }
 
 async function check([, call, code, label]: MessageOf<"check">): Promise<string> {
-  return JSON.stringify(["checked", call, await checkBundle(code, label)]);
+  return plainText(["checked", call, await checkBundle(code, label)]);
 }
 
 async function finishActions([, call, ms]: MessageOf<"finish">): Promise<string> {
-  return JSON.stringify(["finished", call, await finish(ms)]);
+  return plainText(["finished", call, await finish(ms)]);
 }
 
 function start([, call, name, ts, context, auth]: MessageOf<"start">): void {
@@ -180,7 +181,7 @@ function commit([, instance, seq, becomes]: MessageOf<"commit">): void {
 function textsAt(instance: number, base: number, snapshot: Snapshot | null): Texts | null {
   const known = cache.get(instance, base);
   if (known || !snapshot) return known;
-  const [value, context, rest] = snapshot.map((part) => JSON.stringify(part));
+  const [value, context, rest] = snapshot.map((part) => toJson(part) ?? "null");
   const texts = { value, context, rest } as Texts;
   cache.put(instance, base, texts);
   return texts;

@@ -1,5 +1,7 @@
 /** The words that pass between Python and this host: arrays of JSON, the name first. */
 
+import { plainText } from "./json.ts";
+
 declare const __HOST__: string;
 declare const __COPIES__: string[];
 
@@ -66,8 +68,10 @@ export type FailureKind =
   | "machine-error"
   | "not-implemented"
   | "context-too-large"
+  | "invalid-state"
   | "no-default-export"
   | "not-a-machine"
+  | "too-deep"
   | "missing-export"
   | "bad-import"
   | "unsupported-xstate"
@@ -76,8 +80,15 @@ export type FailureKind =
 
 /** What ends a call without a result; the message is one sentence, the stack the user's part. */
 export class Failure extends Error {
+  readonly #ours = true;
+
   constructor(readonly kind: FailureKind, message: string, readonly userStack = "") {
     super(message);
+  }
+
+  /** `instanceof` would ask a proxy that machine code threw, and that may throw in turn. */
+  static is(error: unknown): error is Failure {
+    return typeof error === "object" && error !== null && #ours in error;
   }
 }
 
@@ -109,16 +120,16 @@ export function steppedText(call: number | null, step: Stepped): string {
 }
 
 function deliveryText(delivery: Delivery): string {
-  if (delivery[0] !== "set") return JSON.stringify(delivery);
+  if (delivery[0] !== "set") return plainText(delivery);
   const [name, key, delay, event] = delivery;
-  return `["${name}",${JSON.stringify(key)},${delay},${event}]`;
+  return `["${name}",${plainText(key)},${delay},${event}]`;
 }
 
 export function refusedText(call: number | null, [reason, detail, stack]: Refusal): string {
-  return JSON.stringify(["refused", call, reason, detail, stack]);
+  return plainText(["refused", call, reason, detail, stack]);
 }
 
 export function failedText(call: number | null, seq: number | null, failure: Failure): string {
   const { kind, message, userStack } = failure;
-  return JSON.stringify(["failed", call, seq, kind, message, userStack]);
+  return plainText(["failed", call, seq, kind, message, userStack]);
 }

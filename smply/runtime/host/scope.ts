@@ -17,7 +17,7 @@ export interface Where {
   phase: Phase;
   /** Inside a step, which must not have effects. */
   pure: boolean;
-  /** The custom action that began this, as "instance: action". */
+  /** The custom action that began this, as "instance: action notify". */
   action?: string;
 }
 

@@ -76,6 +76,7 @@ export interface Machine4 extends Node4 {
   getInitialState(value: unknown, context: unknown): State4;
   resolveState(state: unknown): State4;
   transition(state: State4, event: ScxmlEvent, context?: undefined, exec?: Recorder): State4;
+  _transition(value: unknown, state: State4, event: ScxmlEvent): unknown;
 }
 
 export type Recorder = (action: Action4, context: unknown, event: ScxmlEvent) => void;
@@ -128,6 +129,7 @@ export interface Machine5 {
   getStateNodeById(id: string): Node5;
   getInitialSnapshot(scope: unknown, input: unknown): Snapshot5;
   transition(snapshot: Snapshot5, event: unknown, scope: unknown): Snapshot5;
+  getTransitionData(snapshot: Snapshot5, event: unknown): unknown;
   restoreSnapshot(persisted: unknown, scope: unknown): Snapshot5;
 }
 

@@ -1,9 +1,10 @@
 /** One machine's steps: authorizer, transition, and the texts they end in. */
 
-import { type Adapter, copyPlain, firstLine, type Outcome } from "./adapter.ts";
+import { type Adapter, copyPlain, type Outcome, written } from "./adapter.ts";
 import type { Effect } from "./effects.ts";
 import { isThenable } from "./effects.ts";
-import { describe, forgetGuardError, takeGuardError, userStack } from "./errors.ts";
+import { describe, forgetGuardError, isError, takeGuardError, userStack } from "./errors.ts";
+import { DEPTH_MAX, isDeeper, plainText, toJson } from "./json.ts";
 import { isTooLarge, patchBetween } from "./merge.ts";
 import {
   Failure,
@@ -93,19 +94,32 @@ export function readInstance(
 /** Only `true` permits (S99); null means that. */
 function ask(where: Where, authorizer: Authorizer, asked: JsonObject): Refusal | null {
   where.phase = "authorizer";
-  let answer: unknown;
   try {
-    answer = runStep(where, () => authorizer(asked));
+    return runStep(where, () => refusalFor(authorizer(asked)));
   } catch (error) {
-    if (error instanceof Failure) throw error;
+    if (Failure.is(error)) throw error;
     return ["threw", describe(error), userStack(error)];
   }
+}
+
+/** Throws what the answer throws when it is looked at. */
+function refusalFor(answer: unknown): Refusal | null {
   if (answer === true) return null;
   if (answer === false) return ["false", "", ""];
   if (!isThenable(answer)) return ["not-true", describeValue(answer), ""];
-  // Its rejection is not news: the refusal is.
-  answer.then(undefined, () => {});
+  silence(answer);
   return ["promise", "", ""];
+}
+
+const { then } = Promise.prototype;
+
+/** A promise's rejection is not news: the refusal is. What only looks like one is left alone. */
+function silence(answer: PromiseLike<unknown>): void {
+  try {
+    then.call(answer as Promise<unknown>, undefined, () => {});
+  } catch {
+    // It is no promise, and nobody else hears of its rejection.
+  }
 }
 
 function describeValue(value: unknown): string {
@@ -120,7 +134,7 @@ function transition(where: Where, step: () => Outcome): Outcome {
   try {
     return runStep(where, step);
   } catch (error) {
-    throw error instanceof Failure ? error : machineError(error);
+    throw Failure.is(error) ? error : machineError(error);
   }
 }
 
@@ -130,7 +144,7 @@ const GUARD_MISSING = /^(?:Error: )?Guard '.*' is not implemented/;
 function machineError(error: unknown): Failure {
   const guard = takeGuardError(error);
   if (guard) return guardFailure(guard.name, describe(guard.error), userStack(guard.error));
-  const found = error instanceof Error ? GUARD_FAILED.exec(error.message) : null;
+  const found = isError(error) ? GUARD_FAILED.exec(error.message) : null;
   if (found) return guardFailure(found[1] ?? "(inline)", found[2]!, "");
   return new Failure("machine-error", `machine code threw: ${describe(error)}`, userStack(error));
 }
@@ -150,7 +164,7 @@ function finishStep(
   before: string | null,
 ): StepResult {
   const texts = textsOf(outcome);
-  const tags = JSON.stringify(outcome.tags);
+  const tags = `[${outcome.tags.map((tag) => toJson(tag) ?? "null").join(",")}]`;
   const step: Stepped = {
     instance,
     seq,
@@ -166,34 +180,38 @@ function finishStep(
   return { step, effects: outcome.effects };
 }
 
+/** An event or an output as deep as a context may be, and what it lies in. */
+const REST_DEPTH_MAX = DEPTH_MAX + 4;
+
 function textsOf(outcome: Outcome): Texts {
-  const value = JSON.stringify(outcome.value);
-  const context = contextText(outcome.context);
-  if (isTooLarge(context)) {
-    throw new Failure("context-too-large", "the context would be larger than 400,000 bytes");
+  const { value, context, rest } = outcome;
+  if (isDeeper(rest, REST_DEPTH_MAX)) {
+    const message =
+      `what it keeps of its event or output is nested deeper than ${DEPTH_MAX} levels`;
+    throw new Failure("machine-error", message);
   }
-  return { value, context, rest: outcome.rest };
+  return { value: toJson(value)!, context: contextText(context), rest };
 }
 
 function contextText(context: unknown): string {
-  try {
-    return JSON.stringify(context) ?? "null";
-  } catch (error) {
-    const reason = firstLine(error);
-    throw new Failure("machine-error", `the context cannot be written as JSON: ${reason}`);
+  const text = written("context", context);
+  if (!text?.startsWith("{")) throw new Failure("machine-error", "the context is no JSON object");
+  if (isTooLarge(text)) {
+    throw new Failure("context-too-large", "the context would be larger than 400,000 bytes");
   }
+  return text;
 }
 
 /** What outsiders see of a state, as finished JSON. */
 function answerText(ts: number, value: string, outcome: Outcome, tags: string): string {
-  const states = JSON.stringify(toStrings(outcome.value));
+  const states = plainText(toStrings(outcome.value));
   const visible = publicText(outcome.context);
   return `{"ts":${ts},"state":${value},${visible}"tags":${tags},"done":${outcome.done},` +
     `"states":${states}}`;
 }
 
 function publicText(context: unknown): string {
-  const text = JSON.stringify((context as { public?: unknown } | null)?.public);
+  const text = toJson((context as { public?: unknown } | null)?.public);
   return text?.startsWith("{") ? `"publicContext":${text},` : "";
 }
 

@@ -6,9 +6,10 @@
  * take the final context.
  */
 
-import { type Adapter, copyPlain, deliver, type Outcome } from "./adapter.ts";
+import { type Adapter, copyPlain, deliver, noType, type Outcome, requireType } from "./adapter.ts";
 import type { Effect } from "./effects.ts";
-import { wrapGuard } from "./errors.ts";
+import { isError, wrapGuard } from "./errors.ts";
+import { toJson } from "./json.ts";
 import type { Delivery, JsonObject, Texts } from "./protocol.ts";
 import { refuse } from "./scope.ts";
 import type {
@@ -37,7 +38,8 @@ const NOT_BUILT = new Map([
 /** `services` is null for a machine that carries a copy of its own. */
 export function adapt4(machine: Machine4, services: ServiceScope | null): Adapter {
   prepare(machine);
-  const guarded = services ? (step: () => State4) => withSpawn(services, step) : withoutSpawn;
+  const spawning = services ? (step: () => State4) => withSpawn(services, step) : withoutSpawn;
+  const guarded: RunStep4 = (step) => translate(() => spawning(step));
   return {
     start(given) {
       const context = { ...copyPlain(machine.context as JsonObject | undefined), ...given };
@@ -59,6 +61,28 @@ function prepare(machine: Machine4): void {
   }
   machine.options = { ...machine.options, guards };
   wrapInlineGuards(machine, guards);
+  requireTypes(machine);
+}
+
+/** What a machine raises without a delay comes to light nowhere else. */
+function requireTypes(machine: Machine4): void {
+  const select = machine._transition;
+  machine._transition = (value, state, event) => {
+    requireType(event.data);
+    return select.call(machine, value, state, event);
+  };
+}
+
+const NO_OBJECT = /^Cannot use 'in' operator to search for '\$\$type' in (.*)/;
+
+/** XState 4 looks into an event that a machine raises or sends before anybody else can. */
+function translate(step: () => State4): State4 {
+  try {
+    return step();
+  } catch (error) {
+    const found = isError(error) ? NO_OBJECT.exec(error.message) : null;
+    throw found ? noType(found[1]!) : error;
+  }
 }
 
 function wrapInlineGuards(node: Node4, named: Record<string, unknown>): void {
@@ -168,7 +192,7 @@ const withHistory = new WeakMap<Node4, boolean>();
 function restText(machine: Machine4, _event: ScxmlEvent, historyValue: unknown): string {
   let needed = withHistory.get(machine);
   if (needed === undefined) withHistory.set(machine, needed = hasHistory(machine));
-  return JSON.stringify(needed ? { _event, historyValue } : { _event });
+  return toJson(needed ? { _event, historyValue } : { _event })!;
 }
 
 function hasHistory(node: Node4): boolean {

@@ -7,9 +7,10 @@
  * from 5.19 on they arrive through `actionExecutor`, with a type.
  */
 
-import { type Adapter, copyPlain, deliver, type Outcome } from "./adapter.ts";
+import { type Adapter, copyPlain, deliver, type Outcome, requireType } from "./adapter.ts";
 import { type Effect, nameAction } from "./effects.ts";
-import { wrapGuard } from "./errors.ts";
+import { isError, wrapGuard } from "./errors.ts";
+import { toJson } from "./json.ts";
 import { type Delivery, Failure, type JsonObject, type Texts } from "./protocol.ts";
 import { inStep, refuse } from "./scope.ts";
 import type { Action5, AnyFunction, Machine5, Node5, Snapshot5 } from "./shapes.ts";
@@ -42,9 +43,17 @@ export function adapt5(machine: Machine5): Adapter {
       scope.record(() => {
         const snapshot = restore(machine, scope, from);
         scope.snapshot = snapshot;
+        requireNotFailed(snapshot);
         return snapshot.status === "active" ? machine.transition(snapshot, event, scope) : snapshot;
       }),
   };
+}
+
+/** One that came to its end takes events and ignores them; these two did not (Q10, Q63). */
+function requireNotFailed({ status }: Snapshot5): void {
+  if (status !== "error" && status !== "stopped") return;
+  const what = status === "error" ? "has failed" : "was stopped";
+  throw new Failure("invalid-state", `it ${what} and takes no more events`);
 }
 
 function prepare(machine: Machine5): void {
@@ -61,6 +70,16 @@ function prepare(machine: Machine5): void {
     ),
   };
   wrapInline(machine.root);
+  requireTypes(machine);
+}
+
+/** What a machine raises without a delay comes to light nowhere else. */
+function requireTypes(machine: Machine5): void {
+  const select = machine.getTransitionData;
+  machine.getTransitionData = (snapshot, event) => {
+    requireType(event);
+    return select.call(machine, snapshot, event);
+  };
 }
 
 type Wrap = (value: unknown, name: string) => unknown;
@@ -197,7 +216,7 @@ function restText(snapshot: Snapshot5, places: Places): string {
     rest.history = {};
     for (const key of keys) rest.history[key] = historyValue[key]!.map((node) => node.id);
   }
-  return JSON.stringify(rest);
+  return toJson(rest)!;
 }
 
 /** What XState calls while it steps. One serves all steps of a machine: they are synchronous. */
@@ -267,16 +286,16 @@ class Scope5 {
     this.#effects = [];
     const snapshot = translate(step);
     this.#settle();
-    const done = snapshot.status === "done";
+    const isOver = snapshot.status !== "active";
     const before = this.snapshot as Snapshot5 | null;
     return {
       value: snapshot.value,
       context: snapshot.context,
       rest: restText(snapshot, this.places),
       tags: [...snapshot.tags],
-      done,
+      done: snapshot.status === "done",
       // XState drops the timers and the mailbox of an actor at its end.
-      deliveries: done && before?.status !== "done" ? [["clear"]] : this.#deliveries,
+      deliveries: isOver && before?.status !== "done" ? [["clear"]] : this.#deliveries,
       effects: this.#effects,
     };
   }
@@ -293,6 +312,7 @@ class Scope5 {
   }
 
   #settleAction({ type, info, params, exec }: Action5): void {
+    if (type === "xstate.sendTo") requireType((params as { event: unknown }).event);
     if (BUILT_IN.has(type)) exec?.();
     else if (NOT_BUILT.has(type)) refuse(NOT_BUILT.get(type)!);
     else if (exec) this.#effects.push({ name: type, run: () => exec(info, params) });
@@ -334,10 +354,8 @@ function translate(step: () => Snapshot5): Snapshot5 {
   try {
     return step();
   } catch (error) {
-    const { message } = (error ?? {}) as { message?: unknown };
-    if (typeof message !== "string" || !message.startsWith("Unable to send event to actor")) {
-      throw error;
-    }
+    const message = isError(error) ? String(error.message) : "";
+    if (!message.startsWith("Unable to send event to actor")) throw error;
     throw new Failure("not-implemented", `${SEND_REFUSED} (${message.split("\n", 1)[0]})`);
   }
 }
