@@ -37,6 +37,8 @@ EXAMPLE = HERE.parents[1] / "smply" / "cli" / "examples" / "toggler.ts"
 START = 1_800_000_000_000
 """15 January 2027, 08:00 UTC: when every transcript begins."""
 
+_MILLISECONDS = {"m": 60_000, "h": 3_600_000}
+
 _RESULT = ("exit ", "> ", "! ", ">", "!")
 
 
@@ -68,8 +70,10 @@ class Stage:
             "LANG": "C.UTF-8",
         }
 
-    def move(self, seconds: str) -> None:
-        self.now += int(float(seconds.removeprefix("+").removesuffix("s")) * 1000)
+    def move(self, span: str) -> None:
+        """Let a span of time pass: `+3s`, `13m`, `2h`, or bare seconds."""
+        number = float(span.removeprefix("+").rstrip("smh"))
+        self.now += int(number * _MILLISECONDS.get(span[-1], 1_000))
         self._tell()
 
     def _tell(self) -> None:
@@ -87,6 +91,7 @@ class Stage:
         text = text.replace(str(self.path), "HOME")
         text = re.sub(r"\bver_[A-Za-z0-9_-]{22}", self._name, text)
         text = re.sub(r"\bver_[A-Za-z0-9_-]{8}(?![A-Za-z0-9_-])", self._short, text)
+        text = re.sub(r"(\btransitions?, )\d+(\.\d+)? (ms|s)\b", r"\1N ms", text)
         return re.sub(r"\b\d+(\.\d+)? (ms|kB|B)\b", r"N \2", text)
 
     def _name(self, found: re.Match[str]) -> str:
