@@ -28,8 +28,8 @@ export default createMachine({
   on: { turn: {}, loop: { guard: () => { for (;;); } } },
 });
 """
-LOOPS_CPU_SECONDS = 0.3
-"""A process that has used so much loops: to start takes it a sixth."""
+LOOPS_CPU_SECONDS = 0.15
+"""A process that has used so much loops: to start takes it a third. After 2 s it is stopped."""
 
 
 @pytest.fixture
