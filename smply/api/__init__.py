@@ -112,7 +112,7 @@ def _bounded(receive: Receive, bytes_max: int) -> Receive:
 
 def _refuse_escaped_slash(scope: Scope) -> None:
     # A decoded slash in a name would be taken for the path of another route (F33).
-    if b"%2f" in scope.get("raw_path", b"").lower():
+    if b"%2f" in (scope.get("raw_path") or b"").lower():
         raise InvalidParameter("a name in the path holds an escaped slash", parameter="path")
 
 

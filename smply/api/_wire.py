@@ -133,7 +133,9 @@ def error_answer(error: ApiError) -> Response:
 
 
 def cursor_in(request: Request) -> int:
-    """Where a page begins: the row after which it goes on. Raises InvalidParameter."""
+    """Where a page begins: the row after which it goes on. Raises InvalidParameter, NotBuilt."""
+    if "limit" in request.query_params:
+        raise NotBuilt("limit is not supported yet")
     cursor = request.query_params.get("cursor")
     if cursor is None:
         return 0

@@ -83,8 +83,9 @@ class Instances:
         if first is None:
             raise _taken(machine, name)
         self._named = first.instance
-        if first.deliveries:
-            await self._mailboxes.of((org, machine, name)).settle()
+        if first.goes_on:
+            # The instance stands whatever comes of that: its creation is answered.
+            await self._catch_up(org, machine, name)
             return self._row(org, machine, name).answer
         return first.answer
 
@@ -150,11 +151,11 @@ class Instances:
         return row
 
     async def _catch_up(self, org: bytes, machine: str, name: str) -> None:
-        """Make what is overdue; what keeps that from happening does not keep a reader away."""
+        """Make what is due; what keeps that from happening does not keep the answer away."""
         try:
             await self._mailboxes.of((org, machine, name)).settle()
         except ApiError as exc:
-            self._notice(f"{machine}/{name}: its timers are late: {exc.message}")
+            self._notice(f"{machine}/{name}: what it is owed is late: {exc.message}")
 
     def _overdue(self, row: InstanceRow) -> bool:
         due = self._store.next_due(row.id) if row.status == "running" else None

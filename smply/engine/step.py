@@ -53,11 +53,11 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A new instance: its row, its public answer, and whether it owes itself something."""
+    """A new instance: its row, its public answer, and whether it sent itself something at once."""
 
     instance: int
     answer: str
-    deliveries: bool
+    goes_on: bool
 
 
 Outcome = Stepped | ApiError
@@ -98,7 +98,8 @@ class Stepper:
         if row is None:
             return None
         host.commit(answer.instance, answer.seq, row)
-        return Started(row, answer.answer, bool(answer.deliveries))
+        goes_on = any(type(owed) is Set and owed.due == AT_ONCE for owed in first.deliveries)
+        return Started(row, answer.answer, goes_on)
 
     async def advance(self, live: Live, asks: Sequence[Ask]) -> list[Outcome]:
         """Make one step per ask, each on the one before, and commit them together.

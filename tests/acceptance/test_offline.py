@@ -5,6 +5,7 @@ It fails, and does not skip, where the network cannot be cut.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +20,12 @@ _CONNECT = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=2
 
 def _without_network() -> list[str]:
     if sys.platform == "darwin":
-        return ["sandbox-exec", "-p", "(version 1)(allow default)(deny network* (remote ip))"]
-    return ["unshare", "--map-root-user", "--net"]
+        return [
+            "/usr/bin/sandbox-exec",
+            "-p",
+            "(version 1)(allow default)(deny network* (remote ip))",
+        ]
+    return [shutil.which("unshare") or "unshare", "--map-root-user", "--net"]
 
 
 def _run(*command: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
@@ -60,7 +65,7 @@ def test_the_network_is_really_cut(installed: Path) -> None:
 def test_the_quickstart_needs_no_network_and_no_cache(installed: Path) -> None:
     home = installed / "home"
     home.mkdir()
-    environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+    environment = {"HOME": str(home), "PATH": str(installed), "LANG": "C.UTF-8"}
     done = _run(
         *_without_network(), installed / "venv" / "bin" / "smply", "quickstart",
         cwd=home, env=environment,
@@ -85,7 +90,7 @@ def test_a_build_with_dependencies_needs_no_network(installed: Path) -> None:
         """
     )
     environment = {
-        "HOME": str(home), "PATH": "/usr/bin:/bin", "SMPLY_DATA_DIR": str(home / "data"),
+        "HOME": str(home), "PATH": str(installed), "SMPLY_DATA_DIR": str(home / "data"),
     }  # fmt: skip
     smply = installed / "venv" / "bin" / "smply"
     for arguments in (

@@ -159,6 +159,11 @@ async def test_lists_have_pages(http: httpx.AsyncClient) -> None:
     assert "cursor" not in rest
 
 
+async def test_a_limit_is_not_built_and_said_so(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/machines", params={"limit": "5"})
+    assert (answer.status_code, answer.json()["code"]) == (501, "not-implemented")
+
+
 async def test_indexes_are_not_built_and_said_so(http: httpx.AsyncClient) -> None:
     answer = await http.post("/machines", json={"slug": "m", "indexes": ["a"]})
     assert answer.status_code == 501

@@ -110,6 +110,28 @@ async def test_an_event_is_answered_though_what_it_sent_itself_fails(
     assert (await echo.client.instances.inspect("echo", "one")).seq == 4
 
 
+async def test_a_creation_is_answered_though_what_it_sent_itself_fails(
+    world: World, runtime: Runtime
+) -> None:
+    source = """
+import { assign, createMachine, sendTo } from "npm:xstate@5";
+export const allowRead = () => true;
+export const allowWrite = () => true;
+export default createMachine({
+  context: { public: { n: 0 } },
+  entry: sendTo(({ self }) => self, { type: "grow" }),
+  on: { grow: { actions: assign({ public: { n: 1 } }) } },
+});"""
+    await world.client.machines.create("eager")
+    await world.client.versions.create("eager", source.encode(), make_current=True)
+    engine = engine_of(world, runtime, FailingStore(world.store, 1))
+    answer = await engine.instances.create(world.org, "eager", "one", b"{}", None, "", b"{}")
+    assert '"publicContext":{"n":0}' in answer
+    assert world.notices == ["eager/one: what it is owed is late: the disk is full"]
+    state = await world.client.instances.create("eager", "two", act={})
+    assert state.public_context == {"n": 1}
+
+
 async def test_two_engines_on_one_store_lose_no_event(echo: World, runtime: Runtime) -> None:
     """Failure table: two servers, both events are applied, one after the other."""
     engines = [engine_of(echo, runtime, echo.store) for _ in range(2)]
@@ -164,7 +186,7 @@ async def test_late_timers_that_cannot_be_made_keep_no_reader_away(
     engine = engine_of(world, runtime, FailingStore(world.store, 1), deliver_on_read=True)
     found = await engine.instances.inspect(world.org, "light", "one")
     assert found.row.value == '"on"'
-    assert world.notices == ["light/one: its timers are late: the disk is full"]
+    assert world.notices == ["light/one: what it is owed is late: the disk is full"]
 
 
 async def test_idle_mailboxes_are_let_go_and_busy_ones_are_not(world: World) -> None:
