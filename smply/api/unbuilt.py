@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 ROUTES = (
-    ("DELETE", "/machines/{machineSlug}"),
-    ("DELETE", "/machines/{machineSlug}/i/{instanceSlug}"),
     ("GET", "/machines/{machineSlug}/indexes/{index}/query"),
     ("PUT", "/machines/{machineSlug}/i/{instanceSlug}/v"),
-    ("PUT", "/machines/{machineSlug}/i/{instanceSlug}/status"),
     ("POST", "/machines/{machineSlug}/migrations"),
     ("PUT", "/machines/{machineSlug}/migrations/{signedMachineVersionMigrationId}"),
     ("GET", "/logs"),
@@ -30,7 +27,6 @@ ROUTES = (
     ("GET", "/openapi.json"),
     ("GET", "/smply/info"),
     ("GET", "/smply/machines/{machineSlug}/v/{machineVersionId}/code"),
-    ("PUT", "/smply/machines/{machineSlug}/current-version"),
     ("GET", "/smply/tokens"),
     ("POST", "/smply/tokens"),
     ("DELETE", "/smply/tokens/{id}"),

@@ -100,6 +100,11 @@ def _hints(subject: Subject) -> dict[tuple[str, str | None], str]:
         ("invalid-state", "slug"): (
             f"smply instances get -m {machine} -i {instance}" if instance else publish
         ),
+        ("invalid-state", "machineSlug"): f"smply instances list -m {machine}",
+        (
+            "invalid-state",
+            "status",
+        ): f"smply instances set-status -m {machine} -i {instance} -s running",
         ("invalid-parameter", "machineVersionId"): publish,
         ("invalid-parameter", "event"): "send an event of the machine's own",
         ("invalid-parameter", "context"): "keep in the context only what the machine needs",

@@ -98,7 +98,7 @@ class Mailbox:
     async def _round(self) -> None:
         live = self._live = self._live or self._open()
         if live.status != "running":
-            raise Conflict(f"{live.name} is {live.status}")
+            raise Conflict(f"{live.name} is {live.status} and takes no events", parameter="status")
         if self._deliveries.is_due(live):
             await self._deliveries.make_due(live)
         run = self._take()

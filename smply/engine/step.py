@@ -10,10 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smply.clock import Clock
-from smply.engine.faults import fault_of
-from smply.errors import ApiError
+from smply.engine.faults import deleted_meanwhile, fault_of
+from smply.errors import ApiError, NotFound
 from smply.runtime import Code, Delivery, Host, Later, Runtime, Snapshot, StepEvent, Stepped
-from smply.store import Cancel, Clear, DeliveryRow, NewInstance, Set, StepWrite, Store
+from smply.store import (
+    Cancel,
+    Clear,
+    DeliveryRow,
+    InstanceRow,
+    NewInstance,
+    Set,
+    StepWrite,
+    Store,
+)
 
 _INIT = b'{"type":"xstate.init"}'
 """The event of the first transition (Q11)."""
@@ -82,7 +91,8 @@ class Stepper:
     ) -> Started | None:
         """Make an instance and its first transition; None when its name is taken (S26).
 
-        Raises AuthorizerRefused (S92), MachineError, NotBuilt, InvalidParameter (S57).
+        Raises AuthorizerRefused (S92), MachineError, NotBuilt, InvalidParameter (S57), NotFound
+        when its machine goes meanwhile.
         """
         host = await self.host(new.org, new.version, machine)
         answer = await host.start(new.name, new.created_at, context, auth)
@@ -92,6 +102,8 @@ class Stepper:
         try:
             first = write_of(0, new.version, answer, Ask(_INIT, auth, "client"))
             row = await self._store.create_instance(new, first)
+        except LookupError as exc:
+            raise deleted_meanwhile(machine) from exc
         finally:
             if row is None:
                 host.drop(answer.instance, answer.seq)
@@ -107,7 +119,7 @@ class Stepper:
         Returns outcomes in order: fewer than asks when one had effects, since what it sends must
         come before the next event. Raises LostRace when the instance had moved on.
         """
-        host = await self.host(live.org, live.version, live.machine)
+        host = await self._host_of(live)
         events = [
             StepEvent(ts, ask.event, ask.auth, ask.cause)
             for ts, ask in zip(self._stamps(live, len(asks)), asks, strict=True)
@@ -130,6 +142,8 @@ class Stepper:
         self, host: Host, live: Live, asks: Sequence[Ask], outcomes: list[Outcome]
     ) -> None:
         if not any(isinstance(answer, Stepped) for answer in outcomes):
+            # No compare-and-set tells whether what refused was the instance as it is now.
+            self._row(live)
             return
         committed = False
         try:
@@ -156,15 +170,31 @@ class Stepper:
         return range(first, first + count)
 
     def _snapshot(self, live: Live) -> Snapshot:
-        row = self._store.get_instance(live.org, live.machine, live.name)
-        if row is None or (row.id, row.seq) != (live.id, live.seq):
-            raise LostRace
+        row = self._row(live)
         return Snapshot(row.value, row.context, row.rest)
+
+    def _row(self, live: Live) -> InstanceRow:
+        """The instance as it is stored. Raises LostRace when that is not what is kept of it."""
+        row = self._store.get_instance(live.org, live.machine, live.name)
+        if row is None or (row.id, row.seq, row.status) != (live.id, live.seq, live.status):
+            raise LostRace
+        return row
+
+    async def _host_of(self, live: Live) -> Host:
+        try:
+            return await self.host(live.org, live.version, live.machine)
+        except NotFound as exc:
+            # Instance and machine are deleted; there may be others of these names by now.
+            raise LostRace from exc
 
     def _code(self, org: bytes, version: bytes, machine: str) -> Code:
         row = self._store.get_version(org, version)
-        assert row is not None, "a version that has instances is never deleted"
-        code = self._store.get_code(org, row.code_sha256)
+        if row is None:
+            raise deleted_meanwhile(machine)
+        try:
+            code = self._store.get_code(org, row.code_sha256)
+        except LookupError as exc:
+            raise deleted_meanwhile(machine) from exc
         return Code(code, machine, row.adapter, row.xstate)
 
 

@@ -8,12 +8,14 @@ import json
 import os
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
 
+from smply.errors import Unavailable
 from smply.store import schema
 from smply.store.rows import (
     Cancel,
@@ -35,6 +37,9 @@ from smply.store.writer import Writer, translated
 
 T = TypeVar("T")
 _Row = tuple[Any, ...]
+
+REMOVED_AT_ONCE = 5_000
+"""Transitions of a deleted instance that go in one transaction [7 ms; a million take 1.7 s]."""
 
 
 def _read_queries(path: Path) -> dict[str, str]:
@@ -168,16 +173,17 @@ class SqliteStore:
     def list_machines(self, org: bytes, after: int, limit: int) -> list[MachineRow]:
         return [_machine(row) for row in self._rows("list_machines", (org, after, limit))]
 
-    async def create_upload(self, upload: UploadRow) -> None:
+    async def create_upload(self, upload: UploadRow) -> bool:
         values = (
             upload.id, upload.org, upload.machine, upload.version, upload.secret_sha256,
             upload.created_at, upload.code_sha256, upload.finalized,
         )  # fmt: skip
 
-        def write(cursor: apsw.Cursor) -> None:
+        def write(cursor: apsw.Cursor) -> bool:
             cursor.execute(_SQL["insert_upload"], values)
+            return cursor.connection.changes() == 1
 
-        await self._write(write)
+        return await self._write(write)
 
     def get_upload(self, org: bytes | None, upload_id: bytes) -> UploadRow | None:
         row = self._row("get_upload", (upload_id, org))
@@ -212,6 +218,23 @@ class SqliteStore:
 
         return await self._write(write, large=True)
 
+    async def set_current(self, machine: int, version: bytes) -> bool:
+        def write(cursor: apsw.Cursor) -> bool:
+            cursor.execute(_SQL["choose_current"], (machine, version))
+            return cursor.connection.changes() == 1
+
+        return await self._write(write)
+
+    async def delete_machine(self, machine: int) -> bool:
+        def write(cursor: apsw.Cursor) -> bool:
+            if _is_true(cursor, "has_instances", (machine,)):
+                return False
+            for query in ("delete_codes", "delete_uploads", "delete_versions", "delete_machine"):
+                cursor.execute(_SQL[query], (machine,))
+            return True
+
+        return await self._write(write, large=True)
+
     def get_version(self, org: bytes, version: bytes) -> VersionRow | None:
         row = self._row("get_version", (version, org))
         return None if row is None else VersionRow(*row)
@@ -241,6 +264,8 @@ class SqliteStore:
             instance = _made(cursor)
             if instance is not None:
                 _record(cursor, instance, first)
+            elif not _is_true(cursor, "is_version_of", (new.version, new.machine)):
+                raise LookupError("the machine has no such version")
             return instance
 
         return await self._write(write)
@@ -251,6 +276,36 @@ class SqliteStore:
         ):
             raise ValueError("steps are a chain of one instance: base, base + 1, …")
         return await self._write(lambda cursor: _move(cursor, steps))
+
+    async def set_status(self, instance: int, status: str) -> bool:
+        def write(cursor: apsw.Cursor) -> bool:
+            cursor.execute(_SQL["set_status"], (instance, status))
+            return cursor.connection.changes() == 1
+
+        return await self._write(write)
+
+    async def delete_instance(self, instance: int) -> bool:
+        def write(cursor: apsw.Cursor) -> bool:
+            cursor.execute(_SQL["delete_instance"], (instance,))
+            if not cursor.connection.changes():
+                return False
+            cursor.execute(_SQL["clear_deliveries"], (instance,))
+            cursor.execute(_SQL["insert_removal"], (instance,))
+            _trim(cursor, instance)
+            return True
+
+        deleted = await self._write(write, large=True)
+        await self.finish_removals()
+        return deleted
+
+    async def finish_removals(self) -> None:
+        """Remove what is left of deleted instances, between the writes of others.
+
+        What cannot be removed just now waits for the next time.
+        """
+        with contextlib.suppress(Unavailable):
+            while (found := self._row("next_removal", ())) is not None:
+                await self._write(partial(_trim, instance=found[0]), large=True)
 
     def get_instance(self, org: bytes, machine: str, name: str) -> InstanceRow | None:
         row = self._row("get_instance", (org, machine, name))
@@ -345,6 +400,18 @@ def _record(cursor: apsw.Cursor, instance: int, step: StepWrite) -> bool:
         else:
             cursor.execute(_SQL["clear_deliveries"], (instance,))
     return True
+
+
+def _trim(cursor: apsw.Cursor, instance: int) -> None:
+    """Remove the oldest part of a deleted instance's history, and the note of it with the last."""
+    cursor.execute(_SQL["trim_history"], (instance, REMOVED_AT_ONCE))
+    if cursor.connection.changes() < REMOVED_AT_ONCE:
+        cursor.execute(_SQL["delete_removal"], (instance,))
+
+
+def _is_true(cursor: apsw.Cursor, query: str, values: Sequence[Any]) -> bool:
+    rows: list[_Row] = cursor.execute(_SQL[query], values).fetchall()
+    return bool(rows[0][0])
 
 
 def _made(cursor: apsw.Cursor) -> int | None:
