@@ -42,7 +42,9 @@ def _answer() -> str:
     """A line of stdin; nothing at its end, or where there is none to read."""
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="backslashreplace")
-    with suppress(OSError, ValueError, AttributeError):
+    if sys.stdin is None:
+        return ""
+    with suppress(OSError):
         return sys.stdin.readline(_ANSWER_MAX)
     return ""
 

@@ -75,8 +75,9 @@ def version_list(versions: Sequence[Version], current: str | None, frame: Frame)
 def version_detail(
     machine: str, version: VersionDetail, is_current: bool, frame: Frame
 ) -> list[Text]:
-    """The facts of one version, one a line; without its definition, which an instance shows."""
+    """The facts of one version, one a line; its states are drawn where an instance is shown."""
     states, transitions = _extent(version.definition)
+    extent = f"{plural(states, 'state')}, {plural(transitions, 'transition')}"
     whole, gzipped = version.bundle["bytes"], version.bundle["gzippedBytes"]
     mark = Text(f"{frame.marks.active} current", style="bold green")
     facts = {
@@ -87,10 +88,9 @@ def version_detail(
                 Text(harmless(version.client_info)),
             ]
         ),
-        "machine": Text(machine),
+        "machine": Text(f"{machine}, {extent}"),
         "created": _age(version.created_at, frame),
         "xstate": Text(version.xstate),
-        "holds": Text(f"{plural(states, 'state')}, {plural(transitions, 'transition')}"),
         "exports": Text(", ".join(harmless(name) for name in version.exports)),
         "bundle": Text(f"{size(whole)}, {size(gzipped)} gzipped"),
         "sha256": Text(version.bundle["sha256"], style="dim"),

@@ -36,7 +36,7 @@ MakeCurrent = Annotated[
     bool, typer.Option("--make-current", "-c", help="New instances get this version.")
 ]
 Bundle = Annotated[
-    Path, typer.Option("--js", "-j", "--file", metavar="FILE", help="A finished bundle.")
+    Path, typer.Option("--js", "-j", metavar="FILE", help="A finished bundle, as it is.")
 ]
 
 
