@@ -187,7 +187,7 @@ async def list_transitions(given: Given, machine: MachineName, instance: Instanc
 def set_status(
     given: Given, machine: MachineName, instance: InstanceName, status: Status
 ) -> Coroutine[Any, Any, None]:
-    """Pause an instance, or let it run again; asks for its name before it is paused.
+    """Pause an instance, or let it run again.
 
     smply instances set-status -m checkout -i order-1042 --status paused
     """
@@ -219,7 +219,7 @@ async def _set_status(given: Given, machine: str, instance: str, status: str) ->
 
 @command(app, "delete", view=None)
 def delete(given: Given, machine: MachineName, instance: InstanceName) -> Coroutine[Any, Any, None]:
-    """Delete an instance with its history and timers, for ever; asks for its name again.
+    """Delete an instance with its history; asks for its name.
 
     smply instances delete -m checkout -i order-1042
     """

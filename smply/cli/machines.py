@@ -132,7 +132,7 @@ async def get(given: Given, machine: MachineName) -> None:
 
 @command(app, "set-current", view=None)
 async def set_current(given: Given, machine: MachineName, version: ExistingVersion) -> None:
-    """Make an existing version current: new instances get it, others stay on theirs.
+    """Make an existing version current: new instances get it.
 
     smply machines set-current -m checkout -v ver_FsrMf_baSJG53SBNSUszzw
     """
@@ -150,7 +150,7 @@ async def set_current(given: Given, machine: MachineName, version: ExistingVersi
 
 @command(app, "delete", view=None)
 def delete(given: Given, machine: MachineName) -> Coroutine[Any, Any, None]:
-    """Delete a machine with its versions, for ever; asks for its name again.
+    """Delete a machine with its versions; asks for its name.
 
     smply machines delete -m checkout
     """

@@ -98,7 +98,7 @@ async def list_versions(given: Given, machine: MachineName) -> None:
 
 @command(app, "get", view="tree")
 async def get(given: Given, machine: MachineName, version: VersionId = None) -> None:
-    """Show a version: its code, the XState it runs on, and whether it is current.
+    """Show a version, and whether it is current.
 
     smply machine-versions get -m checkout -v ver_FsrMf_baSJG53SBNSUszzw
     """
@@ -124,7 +124,7 @@ async def get(given: Given, machine: MachineName, version: VersionId = None) -> 
 
 @command(app, "validate-bundle", view=None)
 async def validate_bundle(given: Given, js: Bundle) -> None:
-    """Say whether a finished bundle can be a version, in the sandbox that would run it.
+    """Say whether a finished bundle can be a version.
 
     smply machine-versions validate-bundle --js dist/checkout.js
     """
