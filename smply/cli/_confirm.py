@@ -25,9 +25,9 @@ def confirm(given: Given, warning: Sequence[str], name: str) -> None:
     typed = sys.stdin is not None and sys.stdin.isatty()
     if typed and not given.output.is_watched:
         raise _not_confirmed("nobody can see the question")
-    given.output.question(warning, f"Type {name} to confirm:" if typed else None)
     answer = ""
     try:
+        given.output.question(warning, f"Type {name} to confirm:" if typed else None)
         answer = _answer()
     finally:
         if typed and not answer.endswith("\n"):
