@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from smply.contract import NAME, confirmation
-from smply.errors import ApiError, InvalidParameter, NotBuilt
+from smply.errors import ApiError, InvalidParameter, NotBuilt, TooLarge
 
 T = TypeVar("T")
 Row = TypeVar("Row")
@@ -73,7 +73,11 @@ async def body_of(request: Request, kind: type[T]) -> T:
 
     Raises InvalidParameter where it is no JSON of this shape.
     """
-    body = await request.body()
+    return decoded(await request.body(), kind)
+
+
+def decoded(body: bytes, kind: type[T]) -> T:
+    """A JSON body as a value; an absent one is `{}`. Raises InvalidParameter."""
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
     except msgspec.ValidationError as exc:
@@ -152,6 +156,11 @@ def error_answer(error: ApiError) -> Response:
     return Response(
         msgspec.json.encode(body), status_code=error.status, media_type=_JSON, headers=headers
     )
+
+
+def too_large(bytes_max: int) -> TooLarge:
+    """The error for a body that goes on beyond its limit."""
+    return TooLarge(f"the body has more than {bytes_max:,} bytes")
 
 
 def cursor_in(request: Request) -> int:

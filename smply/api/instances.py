@@ -15,6 +15,7 @@ from smply.api._wire import (
     check_confirmation,
     checked_name,
     cursor_in,
+    decoded,
     json_answer,
     name_in,
     no_answer,
@@ -73,13 +74,11 @@ async def create_instance(request: Request, engine: Engine, actor: Actor) -> Res
 
 async def send_event(request: Request, engine: Engine, actor: Actor) -> Response:
     """`POST /machines/{m}/i/{i}/events` `{"event"}`: the state once it has settled (S48)."""
-    body = await body_of(request, _Send)
-    refuse_unbuilt_members(ifState=body.if_state, dryRun=body.dry_run)
     answer = await engine.instances.send(
         actor.org,
         name_in(request, "machineSlug"),
         name_in(request, "instanceSlug"),
-        event_of(body.event),
+        event_in(await request.body()),
         actor.auth,
     )
     return text_answer(answer)
@@ -178,7 +177,14 @@ async def list_transitions(request: Request, engine: Engine, actor: Actor) -> Re
     return page_answer("transitions", rows, _transition, lambda row: row.seq)
 
 
-def event_of(raw: Raw) -> bytes:
+def event_in(body: bytes) -> bytes:
+    """The event that a body sends, as JSON. Raises InvalidParameter, NotBuilt."""
+    sent = decoded(body, _Send)
+    refuse_unbuilt_members(ifState=sent.if_state, dryRun=sent.dry_run)
+    return _event_of(sent.event)
+
+
+def _event_of(raw: Raw) -> bytes:
     """The event as a JSON object with a string `type`; a text stands for that type (S44).
 
     Raises InvalidParameter.

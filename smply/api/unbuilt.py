@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from smply.errors import NotBuilt
+
 ROUTES = (
     ("GET", "/machines/{machineSlug}/indexes/{index}/query"),
     ("PUT", "/machines/{machineSlug}/i/{instanceSlug}/v"),
@@ -52,3 +56,9 @@ INVITATION = "/{invitation}"
 
 HEADERS = frozenset({b"if-match", b"idempotency-key"})
 """Headers that change what a request does (extensions.md, marked 2)."""
+
+
+def refuse_headers(headers: Mapping[bytes, bytes]) -> None:
+    """501 for a header that is asked for and not built yet."""
+    for name in HEADERS & headers.keys():
+        raise NotBuilt(f"the header {name.decode()} is not supported yet")

@@ -89,11 +89,15 @@ class Instances:
             return self._row(org, machine, name).answer
         return first.answer
 
-    async def send(self, org: bytes, machine: str, name: str, event: bytes, auth: bytes) -> str:
-        """Give an instance an event; returns the public answer once it has settled (S48).
+    def send(
+        self, org: bytes, machine: str, name: str, event: bytes, auth: bytes
+    ) -> asyncio.Future[str]:
+        """Give an instance an event; the future has the public answer once it has settled (S48).
 
-        `event` is a JSON object with a string `type` (S44). Raises InvalidParameter for types of
-        the platform (Q64), TooLarge (Q46), NotFound, AuthorizerRefused, MachineError, NotBuilt.
+        A caller who goes away changes nothing: the step is made all the same. `event` is a JSON
+        object with a string `type` (S44). Raises InvalidParameter for types of the platform (Q64),
+        TooLarge (Q46), LimitExceeded; the future NotFound, AuthorizerRefused, MachineError,
+        NotBuilt.
         """
         if len(event) > EVENT_BYTES_MAX:
             raise TooLarge(f"the event has more than {EVENT_BYTES_MAX:,} bytes")
@@ -103,7 +107,7 @@ class Instances:
                 f'events of type "{kind}" belong to the platform and cannot be sent',
                 parameter="event",
             )
-        return await self._mailboxes.of((org, machine, name)).send(Ask(event, auth, "client"))
+        return self._mailboxes.of((org, machine, name)).send(Ask(event, auth, "client"))
 
     async def set_status(self, org: bytes, machine: str, name: str, status: str) -> None:
         """Pause an instance, or let it run again (S158). Raises NotFound.

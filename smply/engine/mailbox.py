@@ -52,17 +52,18 @@ class Mailbox:
         self._live: Live | None = None
         self._waiting: deque[_Request] = deque()
         self._running: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
 
     @property
     def idle(self) -> bool:
         return self._running is None
 
-    async def send(self, ask: Ask) -> str:
-        """Take an event in its turn; returns the public answer once the instance has settled.
+    def send(self, ask: Ask) -> asyncio.Future[str]:
+        """Take an event in its turn; the answer comes once the instance has settled.
 
         A caller who goes away changes nothing: the step is made all the same.
         """
-        return await self._put(ask)
+        return self._put(ask)
 
     async def settle(self) -> None:
         """Make what is due of the instance, in its turn."""
@@ -71,10 +72,10 @@ class Mailbox:
     def _put(self, ask: Ask | None) -> asyncio.Future[str]:
         if len(self._waiting) >= self._settings.mailbox_max:
             raise LimitExceeded(f"{self._settings.mailbox_max} events wait for this instance")
-        request = _Request(ask, asyncio.get_running_loop().create_future())
+        request = _Request(ask, self._loop.create_future())
         self._waiting.append(request)
         if self._running is None:
-            self._running = asyncio.create_task(self._run())
+            self._running = self._loop.create_task(self._run())
         return request.answer
 
     async def _run(self) -> None:

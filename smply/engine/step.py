@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from smply.clock import Clock
 from smply.engine.faults import deleted_meanwhile, fault_of
 from smply.errors import ApiError, NotFound
-from smply.runtime import Code, Delivery, Host, Later, Runtime, Snapshot, StepEvent, Stepped
+from smply.runtime import (
+    Code,
+    Delivery,
+    Host,
+    Later,
+    Runtime,
+    Snapshot,
+    StepAnswer,
+    StepEvent,
+    Stepped,
+)
 from smply.store import (
     Cancel,
     Clear,
@@ -48,6 +58,7 @@ class Live:
     seq: int
     ts: int
     next_due: int | None
+    host: Host | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +127,15 @@ class Stepper:
     async def advance(self, live: Live, asks: Sequence[Ask]) -> list[Outcome]:
         """Make one step per ask, each on the one before, and commit them together.
 
-        Returns outcomes in order: fewer than asks when one had effects, since what it sends must
-        come before the next event. Raises LostRace when the instance had moved on.
+        Their times rise strictly (Q13). Returns outcomes in order: fewer than asks when one had
+        effects, since what it sends must come before the next event. Raises LostRace when the
+        instance had moved on.
         """
-        host = await self._host_of(live)
+        first = max(self._clock.now(), live.ts + 1)
         events = [
-            StepEvent(ts, ask.event, ask.auth, ask.cause)
-            for ts, ask in zip(self._stamps(live, len(asks)), asks, strict=True)
+            StepEvent(ts, ask.event, ask.auth, ask.cause) for ts, ask in enumerate(asks, first)
         ]
-        answers = await host.step(
-            live.id, live.name, live.seq, lambda: self._snapshot(live), events
-        )
+        host, answers = await self._made(live, events)
         outcomes: list[Outcome] = []
         for ask, answer in zip(asks, answers, strict=True):
             if isinstance(answer, Later):
@@ -141,17 +150,18 @@ class Stepper:
     async def _commit(
         self, host: Host, live: Live, asks: Sequence[Ask], outcomes: list[Outcome]
     ) -> None:
-        if not any(isinstance(answer, Stepped) for answer in outcomes):
+        steps = [
+            (ask, answer)
+            for ask, answer in zip(asks, outcomes, strict=False)
+            if isinstance(answer, Stepped)
+        ]
+        if not steps:
             # No compare-and-set tells whether what refused was the instance as it is now.
             self._row(live)
             return
         committed = False
         try:
-            chain = [
-                write_of(live.id, live.version, answer, ask)
-                for ask, answer in zip(asks, outcomes, strict=False)
-                if isinstance(answer, Stepped)
-            ]
+            chain = [write_of(live.id, live.version, answer, ask) for ask, answer in steps]
             committed = await self._store.commit(chain)
         finally:
             if not committed:
@@ -160,14 +170,11 @@ class Stepper:
             raise LostRace
         last = chain[-1]
         live.seq, live.ts = last.base + 1, last.ts
-        if any(write.deliveries or write.took for write in chain):
-            live.next_due = self._store.next_due(live.id)
+        for write in chain:
+            if write.deliveries or write.took:
+                live.next_due = self._store.next_due(live.id)
+                break
         host.commit(live.id, live.seq)
-
-    def _stamps(self, live: Live, count: int) -> range:
-        """Times of the next steps, strictly rising per instance (Q13)."""
-        first = max(self._clock.now(), live.ts + 1)
-        return range(first, first + count)
 
     def _snapshot(self, live: Live) -> Snapshot:
         row = self._row(live)
@@ -180,9 +187,15 @@ class Stepper:
             raise LostRace
         return row
 
-    async def _host_of(self, live: Live) -> Host:
+    async def _made(self, live: Live, events: list[StepEvent]) -> tuple[Host, Sequence[StepAnswer]]:
+        """The steps that a host makes of events, and the host."""
         try:
-            return await self.host(live.org, live.version, live.machine)
+            host = live.host
+            if host is None:
+                host = live.host = await self.host(live.org, live.version, live.machine)
+            return host, await host.step(
+                live.id, live.name, live.seq, lambda: self._snapshot(live), events
+            )
         except NotFound as exc:
             # Instance and machine are deleted; there may be others of these names by now.
             raise LostRace from exc

@@ -146,10 +146,11 @@ async def test_two_engines_on_one_store_lose_no_event(echo: World, runtime: Runt
 
 async def test_a_full_mailbox_refuses_more(echo: World, runtime: Runtime) -> None:
     engine = engine_of(echo, runtime, echo.store, mailbox_max=3)
-    sends = [
-        engine.instances.send(echo.org, "echo", "one", event("count"), b"{}") for _ in range(5)
-    ]
-    results = await asyncio.gather(*sends, return_exceptions=True)
+
+    async def send() -> str:
+        return await engine.instances.send(echo.org, "echo", "one", event("count"), b"{}")
+
+    results = await asyncio.gather(*(send() for _ in range(5)), return_exceptions=True)
     refused = [result for result in results if isinstance(result, LimitExceeded)]
     assert len(refused) == 2
     assert await count_of(echo) == 3
