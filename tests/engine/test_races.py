@@ -147,7 +147,6 @@ async def test_a_paused_instance_is_paused_for_all(world: World, gate: Rival) ->
 @pytest.mark.parametrize("kind", ["pass", "go"])
 async def test_a_name_made_again_is_another_instance(world: World, gate: Rival, kind: str) -> None:
     """Q53."""
-    await send(gate.engine, world, "gate", "open")
     gate.sql("DELETE FROM instances; DELETE FROM transitions")
     await world.client.instances.create("gate", "one", act={})
     await send(world.engine, world, "gate", "open")
@@ -316,6 +315,21 @@ async def test_a_claim_is_held_while_more_waits_and_released_with_the_last(
     row = world.store.get_instance(world.org, "echo", "one")
     assert row is not None
     assert (row.seq, row.claimed_until, meddling.claims) == (1 + 12 + 15, None, 2)
+
+
+async def test_an_answer_is_never_that_of_a_name_made_again(world: World, echo: Rival) -> None:
+    """Q53; deleted between an event and what that sent to the instance itself."""
+    commits = iter(["event", "sent to itself"])
+
+    async def make_again() -> None:
+        if next(commits) == "sent to itself":
+            echo.sql("DELETE FROM instances; DELETE FROM deliveries; DELETE FROM transitions")
+            await world.client.instances.create("echo", "one", act={})
+
+    engine = engine_of(echo, Meddling(echo.store, make_again))
+    event = b'{"type":"repeat","left":1}'
+    answer = await engine.instances.send(world.org, "echo", "one", event, b"{}")
+    assert json.loads(answer)["publicContext"] == {"n": 1}
 
 
 async def test_a_claim_of_another_is_waited_for_until_it_lapses(world: World, echo: Rival) -> None:
