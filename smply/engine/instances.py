@@ -210,9 +210,10 @@ class Instances:
     def _mailbox(self, key: Key) -> Mailbox:
         return Mailbox(
             lambda: self._open(key),
-            lambda: self._row(*key).answer,
+            lambda: self._row(*key),
             self._stepper,
             self._deliveries,
+            self._clock,
             self._settings,
         )
 
@@ -229,6 +230,8 @@ class Instances:
             seq=row.seq,
             ts=row.ts,
             next_due=self._store.next_due(row.id),
+            claimed_by=row.claimed_by,
+            claimed_until=row.claimed_until or 0,
         )
 
 

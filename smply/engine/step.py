@@ -6,6 +6,7 @@ nothing and is made again (S59-S61).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,7 +28,6 @@ from smply.store import (
     Cancel,
     Clear,
     DeliveryRow,
-    InstanceRow,
     NewInstance,
     Set,
     StepWrite,
@@ -42,12 +42,15 @@ AT_ONCE = 0
 
 
 class LostRace(Exception):
-    """Somebody else moved the instance on; look again and make the step anew."""
+    """Somebody else moved the instance on, or claims it: look again and make the step anew."""
 
 
 @dataclass(slots=True)
 class Live:
-    """What is kept of an instance between its steps; true as long as nobody else moved it."""
+    """What is kept of an instance between its steps; true as long as nobody else moved it.
+
+    `claimed_by` is who claims it, and `claimed_until` when that lapses (0: nobody does).
+    """
 
     id: int
     org: bytes
@@ -58,6 +61,8 @@ class Live:
     seq: int
     ts: int
     next_due: int | None
+    claimed_by: bytes | None
+    claimed_until: int
     host: Host | None = None
 
 
@@ -90,6 +95,7 @@ class Stepper:
         self._store = store
         self._runtime = runtime
         self._clock = clock
+        self._claimant = os.urandom(16)
 
     async def host(self, org: bytes, version: bytes, machine: str) -> Host:
         """The process that runs a version of the machine of this name."""
@@ -121,15 +127,17 @@ class Stepper:
         if row is None:
             return None
         host.commit(answer.instance, answer.seq, row)
-        goes_on = any(type(owed) is Set and owed.due == AT_ONCE for owed in first.deliveries)
-        return Started(row, answer.answer, goes_on)
+        return Started(row, answer.answer, _goes_on(first))
 
-    async def advance(self, live: Live, asks: Sequence[Ask]) -> list[Outcome]:
+    async def advance(self, live: Live, asks: Sequence[Ask], more: bool = True) -> list[Outcome]:
         """Make one step per ask, each on the one before, and commit them together.
 
-        Their times rise strictly (Q13). Returns outcomes in order: fewer than asks when one had
-        effects, since what it sends must come before the next event. Raises LostRace when the
-        instance had moved on.
+        Their times rise strictly (Q13). A claim on the instance is released with them, unless
+        there is `more` to come.
+
+        Returns outcomes in order: fewer than asks when one had effects, since what it sends must
+        come before the next event. Raises LostRace when the instance had moved on: what was
+        refused or failed then was judged on a state that is no more.
         """
         first = max(self._clock.now(), live.ts + 1)
         events = [
@@ -144,11 +152,28 @@ class Stepper:
                 outcomes.append(answer)
             else:
                 outcomes.append(fault_of(answer, live.machine, live.name, ask.event, ask.auth))
-        await self._commit(host, live, asks, outcomes)
+        await self._commit(host, live, asks, outcomes, more)
         return outcomes
 
+    def is_claimed_elsewhere(self, live: Live) -> bool:
+        """Whether nobody but another engine may move the instance just now."""
+        return live.claimed_until > self._clock.now() and live.claimed_by != self._claimant
+
+    async def claim(self, live: Live, claim_ms: int) -> bool:
+        """Keep others from moving the instance for so long; 0 releases it.
+
+        False when another was quicker. Its newest state is to be looked up after that.
+        """
+        now = self._clock.now()
+        live.claimed_until = 0
+        return await self._store.claim(live.id, self._claimant, now, now + claim_ms)
+
+    def holds(self, live: Live) -> bool:
+        """Whether this engine has claimed the instance."""
+        return live.claimed_until > self._clock.now() and live.claimed_by == self._claimant
+
     async def _commit(
-        self, host: Host, live: Live, asks: Sequence[Ask], outcomes: list[Outcome]
+        self, host: Host, live: Live, asks: Sequence[Ask], outcomes: list[Outcome], more: bool
     ) -> None:
         steps = [
             (ask, answer)
@@ -156,20 +181,23 @@ class Stepper:
             if isinstance(answer, Stepped)
         ]
         if not steps:
-            # No compare-and-set tells whether what refused was the instance as it is now.
-            self._row(live)
+            if not self._store.stands(live.id, live.seq):
+                raise LostRace
             return
         committed = False
         try:
             chain = [write_of(live.id, live.version, answer, ask) for ask, answer in steps]
-            committed = await self._store.commit(chain)
+            goes_on = more or len(outcomes) < len(asks) or any(map(_goes_on, chain))
+            hold_until = live.claimed_until if goes_on and self.holds(live) else None
+            now = self._clock.now()
+            committed = await self._store.commit(chain, self._claimant, now, hold_until)
         finally:
             if not committed:
                 host.drop(live.id, live.seq + 1)
         if not committed:
             raise LostRace
         last = chain[-1]
-        live.seq, live.ts = last.base + 1, last.ts
+        live.seq, live.ts, live.claimed_until = last.base + 1, last.ts, hold_until or 0
         for write in chain:
             if write.deliveries or write.took:
                 live.next_due = self._store.next_due(live.id)
@@ -177,15 +205,10 @@ class Stepper:
         host.commit(live.id, live.seq)
 
     def _snapshot(self, live: Live) -> Snapshot:
-        row = self._row(live)
-        return Snapshot(row.value, row.context, row.rest)
-
-    def _row(self, live: Live) -> InstanceRow:
-        """The instance as it is stored. Raises LostRace when that is not what is kept of it."""
         row = self._store.get_instance(live.org, live.machine, live.name)
-        if row is None or (row.id, row.seq, row.status) != (live.id, live.seq, live.status):
+        if row is None or (row.id, row.seq) != (live.id, live.seq):
             raise LostRace
-        return row
+        return Snapshot(row.value, row.context, row.rest)
 
     async def _made(self, live: Live, events: list[StepEvent]) -> tuple[Host, Sequence[StepAnswer]]:
         """The steps that a host makes of events, and the host."""
@@ -232,6 +255,10 @@ def write_of(instance: int, version: bytes, step: Stepped, ask: Ask) -> StepWrit
         deliveries=[_delivery(change, step.ts) for change in step.deliveries],
         took=None if ask.delivery is None else ask.delivery.id,
     )
+
+
+def _goes_on(step: StepWrite) -> bool:
+    return any(type(owed) is Set and owed.due == AT_ONCE for owed in step.deliveries)
 
 
 def _delivery(change: Delivery, ts: int) -> Set | Cancel | Clear:

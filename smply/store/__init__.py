@@ -141,13 +141,26 @@ class Store(Protocol):
         of others need not wait; what a crash leaves of it, the next opening removes.
         """
 
-    async def commit(self, steps: Sequence[StepWrite]) -> bool:
+    async def commit(
+        self, steps: Sequence[StepWrite], claimant: bytes = b"", now: int = 0,
+        hold_until: int | None = None,
+    ) -> bool:  # fmt: skip
         """Move one instance along a chain of steps, all or nothing (S45).
 
         False, and nothing written, if the instance does not stand at the first step's base, is
-        paused, or is no longer owed a delivery that a step takes. Raises ValueError if the steps
-        are no chain of one instance.
+        paused, is claimed by another than `claimant` beyond `now`, or is no longer owed a delivery
+        that a step takes. The claim is released, or kept until `hold_until`. Raises ValueError if
+        the steps are no chain of one instance.
         """
+
+    async def claim(self, instance: int, claimant: bytes, now: int, until: int) -> bool:
+        """Keep all but `claimant` from moving an instance until then; until `now` releases it.
+
+        False if it is gone, or another's claim has not lapsed by `now`.
+        """
+
+    def stands(self, instance: int, seq: int) -> bool:
+        """Whether an instance still runs and stands at that seq."""
 
     def get_instance(self, org: bytes, machine: str, name: str) -> InstanceRow | None:
         """The instance of that name of the machine of that name."""
@@ -175,8 +188,13 @@ class Store(Protocol):
     def overdue_elsewhere(self, org: bytes, instance: int | None, now: int) -> Overdue:
         """Which other running instances of the org are owed something by `now`."""
 
-    async def fail_delivery(self, delivery: int, error: str, retry_at: int, parked: bool) -> None:
-        """Count a failed attempt; owe it again at `retry_at`, or park it with that reason (S66)."""
+    async def fail_delivery(
+        self, delivery: int, attempts: int, error: str, retry_at: int, parked: bool
+    ) -> bool:
+        """Count a failed attempt; owe it again at `retry_at`, or park it with that reason (S66).
+
+        False, and nothing written, if it has not had just `attempts` so far, or is gone.
+        """
 
     async def close(self) -> None:
         """Finish what has been asked for, then let the file go."""

@@ -182,11 +182,7 @@ class SqliteStore:
             upload.created_at, upload.code_sha256, upload.finalized,
         )  # fmt: skip
 
-        def write(cursor: apsw.Cursor) -> bool:
-            cursor.execute(_SQL["insert_upload"], values)
-            return cursor.connection.changes() == 1
-
-        return await self._write(write)
+        return await self._write(lambda cursor: _changed(cursor, "insert_upload", values))
 
     def get_upload(self, org: bytes | None, upload_id: bytes) -> UploadRow | None:
         row = self._row("get_upload", (upload_id, org))
@@ -222,11 +218,8 @@ class SqliteStore:
         return await self._write(write, large=True)
 
     async def set_current(self, machine: int, version: bytes) -> bool:
-        def write(cursor: apsw.Cursor) -> bool:
-            cursor.execute(_SQL["choose_current"], (machine, version))
-            return cursor.connection.changes() == 1
-
-        return await self._write(write)
+        values = (machine, version)
+        return await self._write(lambda cursor: _changed(cursor, "choose_current", values))
 
     async def delete_machine(self, machine: int) -> bool:
         def write(cursor: apsw.Cursor) -> bool:
@@ -273,24 +266,31 @@ class SqliteStore:
 
         return await self._write(write)
 
-    async def commit(self, steps: Sequence[StepWrite]) -> bool:
+    async def commit(
+        self, steps: Sequence[StepWrite], claimant: bytes = b"", now: int = 0,
+        hold_until: int | None = None,
+    ) -> bool:  # fmt: skip
         if not steps or any(
             (b.instance, b.base) != (a.instance, a.base + 1) for a, b in pairwise(steps)
         ):
             raise ValueError("steps are a chain of one instance: base, base + 1, …")
-        return await self._write(lambda cursor: _move(cursor, steps))
+        claim = (claimant, now, hold_until)
+        return await self._write(lambda cursor: _move(cursor, steps, claim))
+
+    async def claim(self, instance: int, claimant: bytes, now: int, until: int) -> bool:
+        values = (instance, claimant, now, until)
+        return await self._write(lambda cursor: _changed(cursor, "claim_instance", values))
+
+    def stands(self, instance: int, seq: int) -> bool:
+        return self._row("stands", (instance, seq)) is not None
 
     async def set_status(self, instance: int, status: str) -> bool:
-        def write(cursor: apsw.Cursor) -> bool:
-            cursor.execute(_SQL["set_status"], (instance, status))
-            return cursor.connection.changes() == 1
-
-        return await self._write(write)
+        values = (instance, status)
+        return await self._write(lambda cursor: _changed(cursor, "set_status", values))
 
     async def delete_instance(self, instance: int) -> bool:
         def write(cursor: apsw.Cursor) -> bool:
-            cursor.execute(_SQL["delete_instance"], (instance,))
-            if not cursor.connection.changes():
+            if not _changed(cursor, "delete_instance", (instance,)):
                 return False
             cursor.execute(_SQL["clear_deliveries"], (instance,))
             cursor.execute(_SQL["insert_removal"], (instance,))
@@ -343,43 +343,56 @@ class SqliteStore:
     def overdue_elsewhere(self, org: bytes, instance: int | None, now: int) -> Overdue:
         return Overdue(*(self._row("overdue_elsewhere", (org, instance, now)) or (0, None, None)))
 
-    async def fail_delivery(self, delivery: int, error: str, retry_at: int, parked: bool) -> None:
-        def write(cursor: apsw.Cursor) -> None:
-            cursor.execute(_SQL["fail_delivery"], (delivery, error, retry_at, parked))
+    async def fail_delivery(
+        self, delivery: int, attempts: int, error: str, retry_at: int, parked: bool
+    ) -> bool:
+        values = (delivery, attempts, error, retry_at, parked)
+        return await self._write(lambda cursor: _changed(cursor, "fail_delivery", values))
 
-        await self._write(write)
+
+_Claim = tuple[bytes, int, int | None]
+"""Who moves an instance, when, and until when it stays claimed."""
 
 
-def _move(cursor: apsw.Cursor, steps: Sequence[StepWrite]) -> bool:
+def _move(cursor: apsw.Cursor, steps: Sequence[StepWrite], claim: _Claim) -> bool:
     """Take an instance from the base of the first step to the last, or change nothing.
 
     If the first base holds, the others do. What a later step takes may be gone, though, perhaps
     by an earlier step of this very chain: only then is there something to undo.
     """
     if any(step.took is not None for step in steps[1:]):
-        return _move_or_undo(cursor, steps)
-    return _move_all(cursor, steps)
+        return _move_or_undo(cursor, steps, claim)
+    return _move_all(cursor, steps, claim)
 
 
-def _move_or_undo(cursor: apsw.Cursor, steps: Sequence[StepWrite]) -> bool:
+def _move_or_undo(cursor: apsw.Cursor, steps: Sequence[StepWrite], claim: _Claim) -> bool:
     cursor.execute("SAVEPOINT chain")
-    moved = _move_all(cursor, steps)
+    moved = _move_all(cursor, steps, claim)
     if not moved:
         cursor.execute("ROLLBACK TO chain")
     cursor.execute("RELEASE chain")
     return moved
 
 
-def _move_all(cursor: apsw.Cursor, steps: Sequence[StepWrite]) -> bool:
+def _move_all(cursor: apsw.Cursor, steps: Sequence[StepWrite], claim: _Claim) -> bool:
     first, last = steps[0], steps[-1]
     values = (
         first.instance, first.base, last.base + 1, last.ts, last.value, last.context, last.rest,
         last.answer, last.tags, last.done, last.version, first.took,
     )  # fmt: skip
-    cursor.execute(_SQL["move_instance"], values)
-    return cursor.connection.changes() == 1 and all(
-        _record(cursor, first.instance, step) for step in steps
+    moved = _changed(cursor, "move_instance", values) or (
+        # Only a loser comes here; mostly it has lost its base.
+        _changed(cursor, "free_instance", (first.instance, first.base, *claim[:2]))
+        and _changed(cursor, "move_instance", values)
     )
+    if moved and claim[2] is not None:
+        cursor.execute(_SQL["claim_instance"], (first.instance, *claim))
+    return moved and all(_record(cursor, first.instance, step) for step in steps)
+
+
+def _changed(cursor: apsw.Cursor, query: str, values: Sequence[Any]) -> bool:
+    cursor.execute(_SQL[query], values)
+    return cursor.connection.changes() == 1
 
 
 def _record(cursor: apsw.Cursor, instance: int, step: StepWrite) -> bool:

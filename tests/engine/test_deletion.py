@@ -282,7 +282,7 @@ async def test_a_version_that_is_gone_makes_one_look_again(world: World, runtime
     """Its process may have been retired before who remembers an instance of it asks for it."""
     stepper = Stepper(world.store, runtime, world.clock)
     version = uuid.uuid4().bytes
-    live = Live(7, world.org, "m", "one", version, "running", 1, 1, None)
+    live = Live(7, world.org, "m", "one", version, "running", 1, 1, None, None, 0)
     with pytest.raises(LostRace):
         await stepper.advance(live, [Ask(TOGGLE, AUTH, "client")])
     with pytest.raises(NotFound, match="m was deleted meanwhile"):

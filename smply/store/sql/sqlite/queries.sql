@@ -161,12 +161,26 @@ DELETE FROM transitions WHERE instance = ?1 AND seq <= (
 DELETE FROM removals WHERE instance = ?;
 
 -- move_instance
--- Move an instance on, if it stands at that seq, runs, and is still owed what the step takes.
+-- Move an instance on, if it runs at that seq, unclaimed, and is still owed what the step takes.
 UPDATE instances
 SET seq = ?3, ts = ?4, value = ?5, context = ?6, rest = ?7, answer = ?8, tags = ?9, done = ?10,
     version = ?11
-WHERE id = ?1 AND seq = ?2 AND status = 'running'
+WHERE id = ?1 AND seq = ?2 AND status = 'running' AND claimed_until IS NULL
   AND (?12 IS NULL OR EXISTS (SELECT 1 FROM deliveries WHERE id = ?12 AND instance = ?1));
+
+-- free_instance
+-- Take away a claim from an instance at that seq: one's own, or one that has lapsed.
+UPDATE instances SET claimed_by = NULL, claimed_until = NULL
+WHERE id = ?1 AND seq = ?2 AND (claimed_by = ?3 OR claimed_until <= ?4);
+
+-- claim_instance
+-- Keep others from moving an instance until then, unless another has it already.
+UPDATE instances SET claimed_by = ?2, claimed_until = ?4
+WHERE id = ?1 AND (claimed_until IS NULL OR claimed_until <= ?3 OR claimed_by = ?2);
+
+-- stands
+-- Whether an instance still runs and stands at that seq.
+SELECT 1 FROM instances WHERE id = ? AND seq = ? AND status = 'running';
 
 -- insert_transition
 -- Append a transition to the history.
@@ -193,16 +207,16 @@ DELETE FROM deliveries WHERE id =
 DELETE FROM deliveries WHERE instance = ?;
 
 -- fail_delivery
--- Count a failed attempt and say when the next one is, or park the delivery with its reason.
+-- Count a failed attempt once and say when the next one is, or park the delivery with its reason.
 UPDATE deliveries
-SET attempts = attempts + 1, last_error = ?2,
-    due = iif(?4, due, ?3), parked = iif(?4, ?2, NULL)
-WHERE id = ?1;
+SET attempts = attempts + 1, last_error = ?3,
+    due = iif(?5, due, ?4), parked = iif(?5, ?3, NULL)
+WHERE id = ?1 AND attempts = ?2;
 
 -- get_instance
 -- One instance by the names of its machine and of itself.
 SELECT i.id, i.org, i.machine, i.name, i.version, i.status, i.created_at, i.seq, i.ts,
-       i.value, i.context, i.rest, i.answer, i.tags, i.done
+       i.value, i.context, i.rest, i.answer, i.tags, i.claimed_by, i.claimed_until, i.done
 FROM machines m JOIN instances i ON i.machine = m.id
 WHERE m.org = ? AND m.name = ? AND i.name = ?;
 
