@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import shutil
 import signal
 import subprocess
 import sys
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,6 +184,50 @@ def owed(store: Store) -> list[tuple[int, str]]:
     row = store.get_instance(store.owner().org, "life", "one")
     assert row is not None
     return [(d.attempts, "parked" if d.parked else "waiting") for d in store.deliveries(row.id)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_engine_killed_at_full_load_has_kept_every_acknowledged_event_once(
+    published: Path, tmp_path: Path, seed: int
+) -> None:
+    """Failure table, first row; fifty instances, some of whose events send them another."""
+    data = Path(shutil.copy(published, tmp_path / "smply.db"))
+    acknowledged = Counter(load_until_killed(data, random.Random(seed)))
+    assert len(acknowledged) > 20
+
+    def judge(store: Store) -> None:
+        org = store.owner().org
+        for number in range(50):
+            row = store.get_instance(org, "life", f"i{number}")
+            assert row is not None
+            steps = store.list_transitions(row.id, 0, 10_000)
+            assert [step.seq for step in steps] == list(range(1, row.seq + 1))
+            events = [json.loads(step.event) for step in steps]
+            sent = [event["number"] for event in events if "number" in event]
+            # At most the one that was under way is there without having been acknowledged.
+            assert sent == list(range(1, len(sent) + 1))
+            assert acknowledged[row.name] <= len(sent) <= acknowledged[row.name] + 1
+            types = Counter(event["type"] for event in events)
+            waiting = [d for d in store.deliveries(row.id) if "hello" in d.event]
+            assert types["hello"] + len(waiting) == 1 + types["echo"]
+
+    look(data, judge)
+
+
+def load_until_killed(data: Path, chance: random.Random) -> list[str]:
+    """Load an engine and kill it; the instances of the acknowledged events."""
+    argv = [sys.executable, "-m", "tests.acceptance.load", str(data), "50"]
+    with subprocess.Popen(argv, cwd=ROOT, text=True, stdout=subprocess.PIPE) as process:
+        stdout = process.stdout
+        assert stdout is not None
+        assert stdout.readline() == "ready\n"
+        lines = [stdout.readline() for _ in range(chance.randrange(100, 1_000))]
+        killing = threading.Timer(chance.random() / 50, process.kill)
+        killing.start()
+        lines += stdout.readlines()
+        killing.join()
+    assert process.returncode == -signal.SIGKILL
+    return [line.split()[0] for line in lines if line.endswith("\n")]
 
 
 @pytest.fixture
