@@ -245,6 +245,9 @@ class SqliteStore:
         if row is None:
             raise LookupError(f"no code {sha256.hex()}")
         code: bytes = row[0]
+        # SQLite does not notice when the pages of a long text are not what it has written.
+        if hashlib.sha256(code).digest() != sha256:
+            raise schema.damaged("the database", "the code of a version is not what was uploaded")
         return code
 
     # Instances
