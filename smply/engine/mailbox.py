@@ -102,6 +102,7 @@ class Mailbox:
                     races += 1
                     if races > self._settings.lost_races_max:
                         self._refuse(Unavailable("others keep changing this instance"))
+                        races = 0
                 except Exception as exc:
                     # A fault of our own is shown to those whose run met it, and to nobody else.
                     self._refuse(exc)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -143,6 +144,8 @@ def main() -> None:
         case = Case(**json.loads(line))
         child = os.fork()
         if child == 0:
+            # One that never ends is a failure, and outlives nobody.
+            signal.alarm(20)
             with open(case.out, "a") as out:
                 asyncio.run(live(case, out))
             os._exit(0)

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
-from smply.store import Store, open_store, rebuild
+from smply.store import Store, needs_migration, open_store, rebuild
 from tests.acceptance.life import PUBLISH, START, STEPS, Case, as_line
 from tests.acceptance.transcript import Stage, run_piped
 
@@ -184,6 +185,32 @@ def owed(store: Store) -> list[tuple[int, str]]:
     row = store.get_instance(store.owner().org, "life", "one")
     assert row is not None
     return [(d.attempts, "parked" if d.parked else "waiting") for d in store.deliveries(row.id)]
+
+
+UPGRADE = """
+import sys
+from pathlib import Path
+import apsw
+from smply.store import migrate
+from tests.acceptance.crash import die
+apsw.connection_hooks.append(lambda connection: connection.set_commit_hook(die))
+migrate(Path(sys.argv[1]))
+"""
+
+
+def test_an_upgrade_that_was_killed_is_made_by_the_next(tmp_path: Path) -> None:
+    """store: a failed upgrade leaves the old file usable."""
+    data = tmp_path / "smply.db"
+    connection = apsw.Connection(str(data))
+    connection.execute((ROOT / "tests" / "store" / "dumps" / "v1.sql").read_text())
+    connection.close()
+    before = data.read_bytes()
+    argv = [sys.executable, "-c", UPGRADE, str(data)]
+    assert subprocess.run(argv, cwd=ROOT, check=False).returncode == -signal.SIGKILL
+    assert needs_migration(data)
+    assert data.read_bytes() == before
+    assert look(data, lambda store: len(store.list_machines(store.owner().org, 0, 9))) == 1
+    assert not needs_migration(data)
 
 
 @pytest.mark.parametrize("seed", range(3))

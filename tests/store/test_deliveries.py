@@ -136,6 +136,16 @@ async def test_a_failed_attempt_is_tried_again_later_s66_s67(world: World) -> No
     assert world.store.due_deliveries(instance, NOW + 60_000, 9) == [again]
 
 
+async def test_an_attempt_that_another_has_counted_is_not_counted_again_s66(world: World) -> None:
+    instance = await world.create(deliveries=[Set("t", NOW, "{}")])
+    row = world.store.deliveries(instance)[0]
+    fail = world.store.fail_delivery
+    answers = await asyncio.gather(*[fail(row.id, 0, "no", NOW + n, False) for n in (1, 2)])
+    assert answers == [True, False]
+    assert [(d.attempts, d.due) for d in world.store.deliveries(instance)] == [(1, NOW + 1)]
+    assert not await fail(12345, 0, "no", NOW, False)
+
+
 async def test_a_parked_delivery_is_kept_but_no_longer_due_s66(world: World) -> None:
     sets = [Set("t", NOW, "1"), Set("t", NOW + 5, "2")]
     instance = await world.create(deliveries=sets)
