@@ -8,6 +8,7 @@ import typer
 
 from smply.cli._command import SETTINGS, Given, command
 from smply.cli._connect import all_pages
+from smply.cli._interrupt import to_its_end
 from smply.cli._options import (
     Indexes,
     IndexSelectors,
@@ -18,7 +19,6 @@ from smply.cli._options import (
     SkipValidation,
     checked_text,
 )
-from smply.errors import SmplyError
 
 if TYPE_CHECKING:
     from smply.cli._output import Output
@@ -65,8 +65,8 @@ async def create(
     if source is not None:
         code = await bundle(source, given.output, check=not skip_validation)
     async with given.client() as client:
-        await client.machines.create(machine)
-        current = await _publish(client, machine, code, version_reference, given.output)
+        making = _make(client, machine, code, version_reference, given.output)
+        current = await to_its_end(making, lambda made: _tell(given.output, machine, made))
     if given.output.for_people:
         _tell(given.output, machine, current)
     else:
@@ -75,15 +75,16 @@ async def create(
         given.output.json(created_machine_json(machine, current))
 
 
-async def _publish(
+async def _make(
     client: AsyncClient, machine: str, code: bytes | None, reference: str, output: Output
 ) -> Version | None:
-    """Publish the first version, if there is one, and make it current."""
+    """Create the machine, publish its first version, if there is one, and make it current."""
+    await client.machines.create(machine)
     if code is None:
         return None
     try:
         await client.versions.create(machine, code, client_info=reference, make_current=True)
-    except SmplyError:
+    except BaseException:
         output.step("Created", f"{machine}, without a version")
         raise
     return (await client.machines.get(machine)).current_version or None
