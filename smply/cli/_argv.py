@@ -58,6 +58,7 @@ def command_table(command: Any) -> CommandRow:
             for param in command.params
             for row in [_option_row(param)]
             for flag in param.opts
+            if flag.startswith("-")
         },
         commands={name: command_table(inner) for name, inner in below.items()},
     )

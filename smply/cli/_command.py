@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import typer
 
 from smply.cli._errors import INTERRUPTED, Subject, nearest, report
+from smply.cli._interrupt import attended
 from smply.cli._not_built import refuse_servers
 from smply.cli._options import GlobalOptions
 from smply.cli._output import Output, ReaderGone, Wishes
@@ -99,7 +100,7 @@ def _run(body: Body, view: str | None, options: GlobalOptions, values: dict[str,
         if inspect.iscoroutine(result):
             import asyncio
 
-            asyncio.run(result)
+            asyncio.run(attended(result))
     except (ReaderGone, typer.Exit):
         raise
     except KeyboardInterrupt:

@@ -6,9 +6,10 @@ import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    import asyncio
     from types import FrameType
 
 T = TypeVar("T")
@@ -31,6 +32,26 @@ def interruptible(handler: _Handler = signal.default_int_handler) -> Iterator[No
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+async def attended(work: Awaitable[T]) -> T:
+    """Run a command. What it had asked for when Ctrl-C came is then nobody's, and no error."""
+    import asyncio
+
+    interrupted = False
+    command = asyncio.current_task()
+    assert command is not None
+
+    def report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not interrupted and not command.cancelling():
+            loop.default_exception_handler(context)
+
+    asyncio.get_running_loop().set_exception_handler(report)
+    try:
+        return await work
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        interrupted = True
+        raise
 
 
 async def to_its_end(work: Awaitable[T], told: Callable[[T], None]) -> T:

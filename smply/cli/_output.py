@@ -93,8 +93,9 @@ class Output:
             return
         from smply.cli._select import run_jq
 
-        for result in run_jq(self._wishes.jq, value):
-            self._data(result if isinstance(result, str) else self._text_of(result))
+        with interruptible():
+            for result in run_jq(self._wishes.jq, value):
+                self._data(result if isinstance(result, str) else self._text_of(result))
 
     def text(self, text: str, *, dim: bool = False) -> None:
         """Print a text as it is."""
