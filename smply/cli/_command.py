@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import typer
@@ -91,22 +91,25 @@ def _callback(body: Body, view: str | None) -> Body:
 def _run(body: Body, view: str | None, options: GlobalOptions, values: dict[str, Any]) -> None:
     json = options.json or options.output == "json" or options.fields or options.jq
     output = Output(Wishes("json" if json else None))
-    result: Any = None
+    work: Coroutine[Any, Any, None] | None = None
     try:
         wishes = _wishes(options, view)
         output = Output(wishes)
         refuse_servers(access_token=options.access_token, api_url=options.api_url, org=options.org)
-        result = body(Given(load_config(data_dir=options.data_dir), output), **values)
-        if inspect.iscoroutine(result):
+        given = Given(load_config(data_dir=options.data_dir), output)
+        if inspect.iscoroutinefunction(body):
             import asyncio
 
-            asyncio.run(attended(result))
+            work = attended(partial(body, given, **values))
+            asyncio.run(work)
+        else:
+            body(given, **values)
     except (ReaderGone, typer.Exit):
         raise
     except KeyboardInterrupt:
-        if inspect.iscoroutine(result):
+        if work is not None:
             # It may not have begun yet, of which Python would warn.
-            result.close()
+            work.close()
         raise typer.Exit(INTERRUPTED) from None
     except Exception as exc:
         told = report(exc, _subject(values))

@@ -17,7 +17,7 @@ import tempfile
 import termios
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -209,7 +209,8 @@ class Ending:
     seconds: float
 
 
-def _begun(stage: Stage, args: list[str]) -> subprocess.Popen[str]:
+@contextmanager
+def _begun(stage: Stage, args: list[str]) -> Iterator[subprocess.Popen[str]]:
     """A command that has come to its first line: what Python does before is not ours."""
     reader, writer = os.pipe()
     command = subprocess.Popen(
@@ -220,7 +221,11 @@ def _begun(stage: Stage, args: list[str]) -> subprocess.Popen[str]:
     os.close(writer)
     os.read(reader, 1)
     os.close(reader)
-    return command
+    with command:
+        try:
+            yield command
+        finally:
+            command.kill()
 
 
 def _end(stage: Stage, args: list[str], number: signal.Signals, at: float) -> Ending:
