@@ -39,7 +39,8 @@ EXCEPTIONS: dict[str, set[str]] = {
 
 DRIVERS = {
     "apsw": {"store"}, "sqlite3": {"store"}, "subprocess": {"runtime", "cli"},
-    "starlette": {"api", "server"}, "httpx": {"client", "cli"}, "typer": {"cli"}, "rich": {"cli"},
+    "starlette": {"api", "server"}, "uvicorn": {"api", "server"},
+    "httpx": {"client", "cli"}, "typer": {"cli"}, "rich": {"cli"},
     "time": {"clock", "runtime", "directory", "cli"},
 }  # fmt: skip
 """Libraries that belong to some rooms alone."""

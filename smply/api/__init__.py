@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
@@ -10,12 +11,12 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from smply.api import instances, machines, unbuilt, versions
-from smply.api._wire import BODY_BYTES_MAX, error_answer, show_id
+from smply.api._wire import BODY_BYTES_MAX, error_answer, show_id, too_large
 from smply.engine import Engine
-from smply.errors import ApiError, InvalidParameter, NotBuilt, NotFound, TooLarge
+from smply.errors import ApiError, InvalidParameter, NotBuilt, NotFound
 from smply.identity import Actor, Identity
 
-__all__ = ["create_app", "show_user"]
+__all__ = ["create_app", "hot_protocol", "show_user"]
 
 _Verb = Callable[[Request, Engine, Actor], Awaitable[Response]]
 
@@ -27,9 +28,13 @@ _ROUTES: tuple[tuple[str, str, _Verb], ...] = (
     ("GET", "/machines/{machineSlug}/i", instances.list_instances),
     ("GET", "/machines/{machineSlug}/i/{instanceSlug}/admin", instances.get_instance_admin),
     ("GET", "/machines/{machineSlug}/i/{instanceSlug}/events", instances.list_transitions),
+    ("PUT", "/machines/{machineSlug}/i/{instanceSlug}/status", instances.set_status),
+    ("DELETE", "/machines/{machineSlug}/i/{instanceSlug}", instances.delete_instance),
     ("GET", "/machines", machines.list_machines),
     ("POST", "/machines", machines.create_machine),
     ("GET", "/machines/{machineSlug}", machines.get_machine),
+    ("DELETE", "/machines/{machineSlug}", machines.delete_machine),
+    ("PUT", "/smply/machines/{machineSlug}/current-version", machines.set_current),
     ("GET", "/machines/{machineSlug}/v", versions.list_versions),
     ("POST", "/machines/{machineSlug}/v", versions.provision_version),
     ("PUT", "/machines/{machineSlug}/v/{signedMachineVersionId}", versions.finalize_version),
@@ -47,7 +52,7 @@ def create_app(engine: Engine, identity: Identity) -> ASGIApp:
     def answered(verb: _Verb) -> ASGIApp:
         async def answer(request: Request) -> Response:
             headers = dict(request.scope["headers"])
-            _refuse_unbuilt(headers)
+            unbuilt.refuse_headers(headers)
             _refuse_escaped_slash(request.scope)
             return await verb(request, engine, identity.actor(headers))
 
@@ -66,6 +71,13 @@ def create_app(engine: Engine, identity: Identity) -> ASGIApp:
     routes += [Route(path, _Endpoint(_wrong_method)) for path in paths]
     routes.append(Route(unbuilt.INVITATION, _Endpoint(_invitation)))
     return Router(routes, redirect_slashes=False, default=_Endpoint(_nothing_there))
+
+
+def hot_protocol(engine: Engine, identity: Identity) -> type[asyncio.Protocol]:
+    """What uvicorn takes as `http` beside the app, to answer the path of an event fast."""
+    from smply.api._hot import protocol_of
+
+    return protocol_of(engine, identity)
 
 
 def show_user(user: bytes) -> str:
@@ -104,7 +116,7 @@ def _bounded(receive: Receive, bytes_max: int) -> Receive:
         message = await receive()
         left -= len(message.get("body", b""))
         if left < 0:
-            raise TooLarge(f"the body has more than {bytes_max:,} bytes")
+            raise too_large(bytes_max)
         return message
 
     return receive_bounded
@@ -114,11 +126,6 @@ def _refuse_escaped_slash(scope: Scope) -> None:
     # A decoded slash in a name would be taken for the path of another route (F33).
     if b"%2f" in (scope.get("raw_path") or b"").lower():
         raise InvalidParameter("a name in the path holds an escaped slash", parameter="path")
-
-
-def _refuse_unbuilt(headers: dict[bytes, bytes]) -> None:
-    for name in unbuilt.HEADERS & headers.keys():
-        raise NotBuilt(f"the header {name.decode()} is not supported yet")
 
 
 async def _not_built(request: Request) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import re
 import uuid
 from collections.abc import Callable, Sequence
@@ -13,8 +14,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from smply.contract import NAME
-from smply.errors import ApiError, InvalidParameter, NotBuilt
+from smply.contract import NAME, confirmation
+from smply.errors import ApiError, InvalidParameter, NotBuilt, TooLarge
 
 T = TypeVar("T")
 Row = TypeVar("Row")
@@ -26,6 +27,7 @@ BODY_BYTES_MAX = 2_000_000
 """Of a JSON body: an event or a context at its limit, with room for white space."""
 
 _JSON = "application/json"
+_DANGER = "dangerDataWillBeDeletedForever"
 
 
 def show_id(prefix: str, raw: bytes) -> str:
@@ -71,7 +73,11 @@ async def body_of(request: Request, kind: type[T]) -> T:
 
     Raises InvalidParameter where it is no JSON of this shape.
     """
-    body = await request.body()
+    return decoded(await request.body(), kind)
+
+
+def decoded(body: bytes, kind: type[T]) -> T:
+    """A JSON body as a value; an absent one is `{}`. Raises InvalidParameter."""
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
     except msgspec.ValidationError as exc:
@@ -86,6 +92,21 @@ def _of(exc: msgspec.ValidationError) -> str:
     """The member that msgspec complains about: `… - at `$.event`` or `… required field `slug``."""
     found = re.search(r"`\$\.(\w+)|required field `(\w+)`", str(exc))
     return (found[1] or found[2]) if found else "body"
+
+
+def check_confirmation(danger: bool, proof: str, parameter: str, machine: str, name: str) -> None:
+    """Refuse a deletion that does not say what it does, and to whom (S163, S164).
+
+    `parameter` names the member that holds the proof, padded or not. Raises InvalidParameter.
+    """
+    if not danger:
+        raise InvalidParameter(
+            "a deletion is for ever, and must say that it knows", parameter=_DANGER
+        )
+    if not hmac.compare_digest(proof.rstrip("=").encode(), confirmation(machine, name).encode()):
+        raise InvalidParameter(
+            f"this does not confirm that {name} shall be deleted", parameter=parameter
+        )
 
 
 def one_line(raw: msgspec.Raw, kind: type[T], parameter: str) -> tuple[bytes, T]:
@@ -111,6 +132,11 @@ def _joined(text: bytes) -> bytes:
     )
 
 
+def no_answer() -> Response:
+    """204: done."""
+    return Response(status_code=204)
+
+
 def json_answer(value: Any) -> Response:
     """200 with JSON."""
     return Response(msgspec.json.encode(value), media_type=_JSON)
@@ -130,6 +156,11 @@ def error_answer(error: ApiError) -> Response:
     return Response(
         msgspec.json.encode(body), status_code=error.status, media_type=_JSON, headers=headers
     )
+
+
+def too_large(bytes_max: int) -> TooLarge:
+    """The error for a body that goes on beyond its limit."""
+    return TooLarge(f"the body has more than {bytes_max:,} bytes")
 
 
 def cursor_in(request: Request) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from smply.errors import NotBuilt
+
 ROUTES = (
-    ("DELETE", "/machines/{machineSlug}"),
-    ("DELETE", "/machines/{machineSlug}/i/{instanceSlug}"),
     ("GET", "/machines/{machineSlug}/indexes/{index}/query"),
     ("PUT", "/machines/{machineSlug}/i/{instanceSlug}/v"),
-    ("PUT", "/machines/{machineSlug}/i/{instanceSlug}/status"),
     ("POST", "/machines/{machineSlug}/migrations"),
     ("PUT", "/machines/{machineSlug}/migrations/{signedMachineVersionMigrationId}"),
     ("GET", "/logs"),
@@ -30,7 +31,6 @@ ROUTES = (
     ("GET", "/openapi.json"),
     ("GET", "/smply/info"),
     ("GET", "/smply/machines/{machineSlug}/v/{machineVersionId}/code"),
-    ("PUT", "/smply/machines/{machineSlug}/current-version"),
     ("GET", "/smply/tokens"),
     ("POST", "/smply/tokens"),
     ("DELETE", "/smply/tokens/{id}"),
@@ -56,3 +56,9 @@ INVITATION = "/{invitation}"
 
 HEADERS = frozenset({b"if-match", b"idempotency-key"})
 """Headers that change what a request does (extensions.md, marked 2)."""
+
+
+def refuse_headers(headers: Mapping[bytes, bytes]) -> None:
+    """501 for a header that is asked for and not built yet."""
+    for name in HEADERS & headers.keys():
+        raise NotBuilt(f"the header {name.decode()} is not supported yet")

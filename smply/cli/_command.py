@@ -6,7 +6,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import typer
@@ -30,10 +30,11 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 @dataclass(frozen=True)
 class Given:
-    """What every command is given: the settings, and where its words go."""
+    """What every command is given: the settings, where its words go, and whether it asks."""
 
     config: Config
     output: Output
+    yes: bool = False
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[AsyncClient]:
@@ -91,25 +92,24 @@ def _callback(body: Body, view: str | None) -> Body:
 def _run(body: Body, view: str | None, options: GlobalOptions, values: dict[str, Any]) -> None:
     json = options.json or options.output == "json" or options.fields or options.jq
     output = Output(Wishes("json" if json else None))
-    work: Coroutine[Any, Any, None] | None = None
+    work: list[Coroutine[Any, Any, None]] = []
     try:
         wishes = _wishes(options, view)
         output = Output(wishes)
         refuse_servers(access_token=options.access_token, api_url=options.api_url, org=options.org)
-        given = Given(load_config(data_dir=options.data_dir), output)
-        if inspect.iscoroutinefunction(body):
+        given = Given(load_config(data_dir=options.data_dir), output, options.yes)
+        result = body(given, **values)
+        if inspect.iscoroutine(result):
+            work += [result, attended(result)]
             import asyncio
 
-            work = attended(partial(body, given, **values))
-            asyncio.run(work)
-        else:
-            body(given, **values)
+            asyncio.run(work[-1])
     except (ReaderGone, typer.Exit):
         raise
     except KeyboardInterrupt:
-        if work is not None:
+        for each in work:
             # It may not have begun yet, of which Python would warn.
-            work.close()
+            each.close()
         raise typer.Exit(INTERRUPTED) from None
     except Exception as exc:
         told = report(exc, _subject(values))

@@ -34,7 +34,7 @@ def interruptible(handler: _Handler = signal.default_int_handler) -> Iterator[No
         signal.signal(signal.SIGINT, before)
 
 
-async def attended(work: Callable[[], Awaitable[T]]) -> T:
+async def attended(work: Awaitable[T]) -> T:
     """Run a command. What it had asked for when Ctrl-C came is then nobody's, and no error."""
     import asyncio
 
@@ -48,7 +48,7 @@ async def attended(work: Callable[[], Awaitable[T]]) -> T:
 
     asyncio.get_running_loop().set_exception_handler(report)
     try:
-        return await work()
+        return await work
     except (asyncio.CancelledError, KeyboardInterrupt):
         interrupted = True
         raise

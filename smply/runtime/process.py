@@ -30,6 +30,9 @@ from smply.runtime.protocol import (
     LogWire,
     Order,
     Question,
+    Read,
+    Start,
+    Step,
     decode_line,
     encode,
 )
@@ -39,8 +42,10 @@ _STDERR_BYTES_KEPT = 16_384
 _HELLO_SECONDS = 20.0
 # To load, and one thing, which may be asked a second time with its snapshot.
 _CALLS_WHEN_FRESH = 3
-_Owed = tuple[asyncio.Future[Any], tuple[type[Answer], ...]]
-"""Where the answer goes, and what may be one."""
+_AT_ONCE = (Start, Step, Read)
+"""Questions whose answers wait for nothing: while one is open, the process is at work."""
+_Owed = tuple[asyncio.Future[Any], tuple[type[Answer], ...], bool]
+"""Where the answer goes, what may be one, and whether it comes at once."""
 
 _OUT_OF_MEMORY = re.compile(rb"out of memory|memory allocation of|OutOfMemory", re.IGNORECASE)
 
@@ -98,9 +103,10 @@ class Launch:
 class Process(asyncio.Protocol):
     """A running host: `ask` a question, `tell` an order, `end` it.
 
-    All that one turn of the loop asks goes out as one line and one write. A question that stays
-    without any answer for `patience` seconds ends the process, and so does whatever it says
-    unasked.
+    What is asked while a step is being made goes out as one line, in one write, when it is
+    answered: the process would do nothing with it before, and few large lines cost a fraction of
+    many small ones. A question that stays without any answer for `patience` seconds ends the
+    process, and so does whatever it says unasked.
     """
 
     def __init__(
@@ -127,6 +133,8 @@ class Process(asyncio.Protocol):
         self._last_call = 0
         self._owed: dict[int, _Owed] = {}
         self._out: list[bytes] = []
+        self._out_at_once = 0
+        self._at_once = 0
         self._begun: list[bytes] = []
         self._begun_bytes = 0
         self._patience = launch.step_seconds
@@ -221,8 +229,10 @@ class Process(asyncio.Protocol):
         future: asyncio.Future[Any] = self._loop.create_future()
         if not self._owed:
             self._keep_watch(patience or self.launch.step_seconds)
-        self._owed[call] = (future, ANSWERS[question])
+        at_once = question in _AT_ONCE
+        self._owed[call] = (future, ANSWERS[question], at_once)
         self._send(question(call, *fields))
+        self._out_at_once += at_once
         return future
 
     def tell(self, order: Order) -> None:
@@ -237,7 +247,7 @@ class Process(asyncio.Protocol):
         self._doubtful.append((self._last_call, who))
 
     def _send(self, message: Question | Order) -> None:
-        if not self._out:
+        if not self._out and not self._at_once:
             self._loop.call_soon(self._flush)
         self._out.append(encode(message))
 
@@ -245,6 +255,7 @@ class Process(asyncio.Protocol):
         if self._transport is not None and self.ended is None:
             self._transport.write(b"[" + b",".join(self._out) + b"]\n")
         self._out.clear()
+        self._at_once, self._out_at_once = self._out_at_once, 0
 
     def _keep_watch(self, patience: float) -> None:
         self.heard = self._loop.time()
@@ -318,6 +329,11 @@ class Process(asyncio.Protocol):
         owed = self._owed.pop(answer.call, None)  # type: ignore[arg-type]
         if owed is None or not isinstance(answer, owed[1]):
             return self.violate(owed)
+        if owed[2]:
+            self._at_once -= 1
+            if not self._at_once and self._out:
+                # After the callbacks of this turn, so that what they ask goes along.
+                self._loop.call_soon(self._flush)
         while self._doubtful and self._doubtful[0][0] < answer.call:  # type: ignore[operator]
             self._doubtful.popleft()
         if not owed[0].done():
@@ -330,6 +346,7 @@ class Process(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         # Without its socket it is of no use; why it let go is told by its exit.
+        self._transport = None
         self._kill()
 
     # Ending.
@@ -365,11 +382,13 @@ class Process(asyncio.Protocol):
         guilty = len(self._owed) == 1 and self.acted is None and certain
         owed, self._owed = self._owed, {}
         ended = partial(Ended, reason, doubtful=doubtful, last=self.acted, looped=looped, lost=lost)
-        for future, _ in owed.values():
+        for future, *_ in owed.values():
             if not future.done():
                 future.set_exception(ended(guilty=guilty))
         # Whoever asked for the actions alone has no answer to put off until they are told of.
-        if self.acted is not None and all(kinds == ANSWERS[Finish] for _, kinds in owed.values()):
+        if self.acted is not None and all(
+            kinds == ANSWERS[Finish] for _, kinds, _ in owed.values()
+        ):
             self._on_idle_end(ended())
         if not self._hello.done():
             self._hello.set_exception(Ended(reason))

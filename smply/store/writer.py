@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 import apsw
 
 from smply.errors import SmplyError, Unavailable
+from smply.store.schema import damaged
 
 T = TypeVar("T")
 
@@ -46,7 +47,9 @@ class Writer:
         self._queue: deque[_Entry[Any]] = deque()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._worker = _Worker()
+        # Asking for it each time costs a system call on Python 3.11.
+        self._loop = asyncio.get_running_loop()
+        self._worker = _Worker(self._loop)
         self._checkpoints = _Checkpoints(connection, connect)
         self._closed = False
         self._patient = False
@@ -64,13 +67,12 @@ class Writer:
         """
         if self._closed:
             raise Unavailable("The store is closed.")
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[T] = loop.create_future()
+        answer: asyncio.Future[T] = self._loop.create_future()
         self._queue.append(_Entry(write, large, answer))
         if self._idle.is_set():
             self._idle.clear()
             # In the next turn of the loop, so that all writes of this turn go together.
-            loop.call_soon(self._next)
+            self._loop.call_soon(self._next)
         return await answer
 
     async def close(self) -> None:
@@ -96,7 +98,7 @@ class Writer:
                 self._apply(batch)
                 self._worker.put(self._commit, done)
         except Exception as exc:
-            asyncio.get_running_loop().call_soon(done, exc)
+            self._loop.call_soon(done, exc)
 
     def _next_batch(self) -> list[_Entry[Any]]:
         batch = [self._queue.popleft()]
@@ -206,7 +208,8 @@ class _Entry(Generic[T]):
 class _Worker:
     """One thread, started by its first job; it ends with `stop`, or with the process."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -215,7 +218,7 @@ class _Worker:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="smply-commit", daemon=True)
             self._thread.start()
-        self._jobs.put(partial(_run, job, asyncio.get_running_loop(), done))
+        self._jobs.put(partial(_run, job, self._loop, done))
 
     def stop(self) -> None:
         if self._thread is not None:
@@ -307,6 +310,8 @@ def translated(exc: Exception) -> Exception:
         return exc
     if _is_fault_of_write(exc):
         error: SmplyError = SmplyError(f"The store refused a row: {exc}")
+    elif isinstance(exc, (apsw.CorruptError, apsw.NotADBError)):
+        error = damaged("the database", str(exc))
     elif isinstance(exc, apsw.BusyError):
         error = Unavailable("Another process kept the database locked for 5 seconds.")
     elif isinstance(exc, apsw.FullError):

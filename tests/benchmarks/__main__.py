@@ -1,39 +1,70 @@
-"""Durable events over HTTP: `python -m tests.benchmarks [ROUNDS]`.
+"""Durable events over HTTP: `python -m tests.benchmarks [ROUNDS] [--alone]`.
 
-The app under uvicorn on loopback with the local Identity; 1,000 instances of an XState 5 toggler,
-64 connections, the load from a process of its own. Prints requests/s, p50, p99 and the CPU of a
-request split into event loop, writer (the other threads of the server) and Deno, beside the
-budgets of the design.
+smply beside two hand-written Node services in the same run, which take turns (`--alone`: smply
+only). Prints for each load requests/s, p50, p99, and the CPU of a request split into event loop,
+writer (the other threads of the server) and Deno. At the end smply is killed with -9 under full
+load, and what it had acknowledged is looked for.
 """
 
 from __future__ import annotations
 
-import asyncio
+import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from smply.client import AsyncClient
+from tests.benchmarks import killed, servers
+from tests.benchmarks.servers import Cpu, Server
 
 INSTANCES = 1_000
 CONNECTIONS = 64
 EVENTS = 20_000
-MACHINE = Path(__file__).parent / "toggler.js"
+ACT = {"x-statebacked-act": '{"sub":"bench"}', "content-type": "application/json"}
 
 
 @dataclass(frozen=True)
-class Cpu:
-    """Seconds of CPU that a server has used so far."""
+class Load:
+    """What is asked of a server: requests of one kind, over so many connections."""
 
-    loop: float
-    writer: float
-    deno: float
+    title: str
+    kind: str
+    connections: int
+    instances: int
+    requests: int
+    peers: bool = True
+
+    def lines(self, run: str) -> Iterator[str]:
+        """The requests of one round; each round has instances of its own."""
+        for number in range(self.requests):
+            path = f"/machines/bench/i/{run}-{number % self.instances}"
+            if self.kind == "send":
+                yield json.dumps(["POST", f"{path}/events", ACT, '{"event":"toggle"}'])
+            else:
+                yield json.dumps(["GET", path, ACT, ""])
+
+    def births(self, run: str) -> list[str]:
+        return [
+            json.dumps(["POST", "/machines/bench", ACT, json.dumps({"slug": f"{run}-{number}"})])
+            for number in range(self.instances)
+        ]
+
+
+FAST = [
+    Load("64 connections", "send", CONNECTIONS, INSTANCES, EVENTS),
+    Load("64 connections, read", "read", CONNECTIONS, INSTANCES, EVENTS, peers=False),
+    Load("one instance, 16 connections", "send", 16, 1, EVENTS),
+    Load("one client alone", "send", 1, 100, 3_000),
+]
+SLOW = [
+    Load("slow disk, 64 connections", "send", CONNECTIONS, INSTANCES, 3_000),
+    Load("slow disk, one instance, 16 connections", "send", 16, 1, 3_000),
+]
 
 
 @dataclass(frozen=True)
@@ -41,112 +72,86 @@ class Row:
     rate: float
     p50: float
     p99: float
-    loop: float
-    writer: float
-    deno: float
+    cpu: Cpu
     generator_share: float
 
 
-def _used(pid: int) -> Cpu:
-    threads = {
-        int(task.name): _thread_seconds(task) for task in Path(f"/proc/{pid}/task").iterdir()
-    }
-    loop = threads.pop(pid)
-    children = [child for task in Path(f"/proc/{pid}/task").iterdir() for child in _children(task)]
-    deno = sum(_process_seconds(child) for child in children)
-    return Cpu(loop, sum(threads.values()), deno)
-
-
-def _thread_seconds(task: Path) -> float:
-    return int((task / "schedstat").read_text().split()[0]) / 1e9
-
-
-def _process_seconds(pid: int) -> float:
-    return sum(_thread_seconds(task) for task in Path(f"/proc/{pid}/task").iterdir())
-
-
-def _children(task: Path) -> list[int]:
-    return [int(pid) for pid in (task / "children").read_text().split()]
-
-
-def _requests(kind: str, round_: int) -> Iterator[str]:
-    act = {"x-statebacked-act": '{"sub":"bench"}', "content-type": "application/json"}
-    if kind == "create":
-        for number in range(INSTANCES):
-            body = json.dumps({"slug": f"i{round_}-{number}"})
-            yield json.dumps(["POST", "/machines/bench", act, body])
-    for number in range(EVENTS) if kind != "create" else ():
-        path = f"/machines/bench/i/i{round_}-{number % INSTANCES}"
-        if kind == "send":
-            yield json.dumps(["POST", f"{path}/events", act, '{"event":"toggle"}'])
-        else:
-            yield json.dumps(["GET", path, act, ""])
-
-
-def _measure(port: int, pid: int, kind: str, round_: int) -> Row:
-    lines = list(_requests(kind, round_))
-    before = _used(pid)
+def measure(server: Server, lines: list[str], connections: int) -> Row:
+    """Send these requests, each once, as fast as so many connections can."""
+    before = server.used()
     done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.generator", str(port), str(CONNECTIONS)],
+        [sys.executable, "-m", "tests.benchmarks.generator", str(server.port), str(connections)],
         input="\n".join(lines), stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
-    after, result = _used(pid), json.loads(done.stdout)
+    used, result, count = server.used().since(before), json.loads(done.stdout), len(lines)
     assert result["errors"] == 0, f"{result['errors']} requests failed"
-    count = len(lines)
-    used = Cpu(after.loop - before.loop, after.writer - before.writer, after.deno - before.deno)
     return Row(
         rate=count / result["seconds"],
         p50=result["p50"],
         p99=result["p99"],
-        loop=1e6 * used.loop / count,
-        writer=1e6 * used.writer / count,
-        deno=1e6 * used.deno / count,
-        generator_share=result["cpu"] / (result["cpu"] + used.loop + used.writer + used.deno),
+        cpu=Cpu(*(1e6 * part / count for part in (used.loop, used.writer, used.deno))),
+        generator_share=result["cpu"] / (result["cpu"] + used.total),
     )
 
 
-def _line(kind: str, rows: list[Row]) -> str:
-    def middle(name: str) -> float:
-        return float(statistics.median(getattr(row, name) for row in rows))
+def _rounds(loads: list[Load], running: list[Server], rounds: int) -> None:
+    rows: dict[tuple[str, str], list[Row]] = {}
+    for round_ in range(rounds):
+        for number, load in enumerate(loads):
+            for server in running if load.peers else running[:1]:
+                run = f"r{round_}-{number}"
+                born = measure(server, load.births(run), CONNECTIONS)
+                if load is FAST[0]:
+                    rows.setdefault(("64 connections, create", server.name), []).append(born)
+                made = measure(server, list(load.lines(run)), load.connections)
+                rows.setdefault((load.title, server.name), []).append(made)
+    for (title, name), measured in rows.items():
+        print(line(title, name, measured), flush=True)
 
-    parts = [middle(name) for name in ("loop", "writer", "deno")]
+
+def line(title: str, name: str, rows: list[Row]) -> str:
+    def middle(values: Iterator[float]) -> float:
+        return float(statistics.median(values))
+
+    parts = [
+        middle(row.cpu.loop for row in rows),
+        middle(row.cpu.writer for row in rows),
+        middle(row.cpu.deno for row in rows),
+    ]
     cells = [
-        kind, f"{middle('rate'):,.0f}", f"{middle('p50'):.1f}", f"{middle('p99'):.1f}",
-        f"{sum(parts):.0f}", *(f"{part:.0f}" for part in parts), f"{middle('generator_share'):.0%}",
+        title, name, f"{middle(row.rate for row in rows):,.0f}",
+        f"{middle(row.p50 for row in rows):.1f}", f"{middle(row.p99 for row in rows):.1f}",
+        f"{sum(parts):.0f}", *(f"{part:.0f}" for part in parts),
+        f"{middle(row.generator_share for row in rows):.0%}",
     ]  # fmt: skip
     return "| " + " | ".join(cells) + " |"
 
 
-async def _publish(port: int) -> None:
-    async with AsyncClient(f"http://127.0.0.1:{port}") as client:
-        await client.machines.create("bench")
-        await client.versions.create("bench", MACHINE.read_bytes(), make_current=True)
+def _serve(stack: ExitStack, directory: Path, disk: dict[str, str], alone: bool) -> list[Server]:
+    directory.mkdir()
+    running = [stack.enter_context(servers.smply(directory, disk))]
+    if not alone:
+        running += [
+            stack.enter_context(servers.peer(mode, directory, disk)) for mode in ("sqlite", "group")
+        ]
+    return running
 
 
-def main(rounds: int) -> None:
-    with tempfile.TemporaryDirectory() as directory:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "tests.benchmarks.server", directory],
-            stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )  # fmt: skip
-        assert server.stdout is not None
-        try:
-            port = int(server.stdout.readline())
-            asyncio.run(_publish(port))
-            rows: dict[str, list[Row]] = {"create": [], "send": [], "read": []}
-            for round_ in range(rounds):
-                for kind, measured in rows.items():
-                    measured.append(_measure(port, server.pid, kind, round_))
-        finally:
-            server.terminate()
-            server.wait(20)
-    print("| request | per s | p50 ms | p99 ms | CPU µs | loop | writer | Deno | generator |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for kind, measured in rows.items():
-        print(_line(kind, measured))
-    print("| budget of send | | | | 100 | 45 | 25 | 30 | under 30% |")
-    print("| budget of read | | | | 60 | | | | |")
+def main(rounds: int, alone: bool) -> None:
+    head = "load server per&nbsp;s p50&nbsp;ms p99&nbsp;ms CPU&nbsp;µs loop writer Deno generator"
+    print("| " + " | ".join(head.replace("&nbsp;", "\u00a0").split(" ")) + " |")
+    print("| --- | --- |" + " ---: |" * 8)
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        directory = Path(name)
+        for loads, disk in ((FAST, {}), (SLOW, servers.slow_disk(directory))):
+            running = _serve(stack, directory / f"data{len(disk)}", disk, alone)
+            _rounds(loads, running, rounds)
+        print(killed.under_load(directory / "killed"))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+    options = argparse.ArgumentParser()
+    options.add_argument("rounds", type=int, nargs="?", default=5)
+    options.add_argument("--alone", action="store_true")
+    given = options.parse_args()
+    main(given.rounds, given.alone)

@@ -19,7 +19,8 @@ from smply.clock import SystemClock
 from smply.engine import Engine, EngineSettings
 from smply.runtime import Runtime, RuntimeSettings
 from smply.store import open_store
-from tests.benchmarks.__main__ import CONNECTIONS, EVENTS, INSTANCES, MACHINE
+from tests.benchmarks.__main__ import CONNECTIONS, EVENTS, INSTANCES
+from tests.benchmarks.servers import MACHINE
 
 _AUTH = b'{"sub":"bench"}'
 _EVENT = b'{"type":"toggle"}'

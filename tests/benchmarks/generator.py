@@ -1,17 +1,21 @@
 """Load over keep-alive connections, cheap enough not to be what is measured.
 
-    python -m tests.benchmarks.generator PORT CONNECTIONS < requests
+    python -m tests.benchmarks.generator PORT CONNECTIONS [--cut-off] < requests
 
 Reads requests from stdin, one JSON `[method, path, headers, body]` a line, sends each once, and
-prints `{"seconds", "p50", "p99", "errors", "cpu"}`: times in milliseconds, CPU in seconds.
+prints `{"seconds", "p50", "p99", "errors", "cpu"}`: times in milliseconds, CPU in seconds. With
+`--cut-off` it repeats them until the server has gone, and prints how often each path was answered
+with success.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from typing import cast
@@ -28,13 +32,14 @@ class _Connection(asyncio.Protocol):
         self._done = done
         self._left = b""
         self.errors = 0
+        self.answered: Counter[bytes] = Counter()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
     def begin(self) -> None:
-        request = next(self._requests, None)
-        if request is None:
+        request = self._request = next(self._requests, b"")
+        if not request:
             self._transport.close()
             return
         self._sent = time.perf_counter()
@@ -48,7 +53,9 @@ class _Connection(asyncio.Protocol):
             return
         self._left = b""
         self._times.append(time.perf_counter() - self._sent)
-        if not data.startswith(b"HTTP/1.1 20"):
+        if data.startswith(b"HTTP/1.1 20"):
+            self.answered[self._request] += 1
+        else:
             self.errors += 1
         self.begin()
 
@@ -69,15 +76,22 @@ def _encoded(line: str) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + content
 
 
-async def run(port: int, connections: int, requests: list[bytes]) -> dict[str, float]:
-    queue, times = iter(requests), list[float]()
+async def _opened(
+    port: int, connections: int, requests: Iterator[bytes], times: list[float]
+) -> list[tuple[_Connection, asyncio.Event]]:
     loop = asyncio.get_running_loop()
     opened = []
     for _ in range(connections):
         done = asyncio.Event()
-        connection = partial(_Connection, queue, times, done)
+        connection = partial(_Connection, requests, times, done)
         _, protocol = await loop.create_connection(connection, "127.0.0.1", port)
         opened.append((protocol, done))
+    return opened
+
+
+async def run(port: int, connections: int, requests: list[bytes]) -> dict[str, float]:
+    times: list[float] = []
+    opened = await _opened(port, connections, iter(requests), times)
     cpu, start = time.process_time(), time.perf_counter()
     for protocol, _ in opened:
         protocol.begin()
@@ -94,6 +108,17 @@ async def run(port: int, connections: int, requests: list[bytes]) -> dict[str, f
     }
 
 
+async def run_until_cut_off(port: int, connections: int, requests: list[bytes]) -> dict[str, int]:
+    opened = await _opened(port, connections, itertools.cycle(requests), [])
+    for protocol, _ in opened:
+        protocol.begin()
+    for _, done in opened:
+        await done.wait()
+    answered = sum((protocol.answered for protocol, _ in opened), Counter())
+    return {request.split(b" ", 2)[1].decode(): count for request, count in answered.items()}
+
+
 if __name__ == "__main__":
     todo = [_encoded(line) for line in sys.stdin]
-    print(json.dumps(uvloop.run(run(int(sys.argv[1]), int(sys.argv[2]), todo))))
+    load = run_until_cut_off if "--cut-off" in sys.argv else run
+    print(json.dumps(uvloop.run(load(int(sys.argv[1]), int(sys.argv[2]), todo))))

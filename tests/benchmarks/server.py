@@ -11,14 +11,17 @@ from pathlib import Path
 
 import uvicorn
 
+from smply.api import create_app, hot_protocol
 from smply.clock import SystemClock
-from smply.server import open_local
+from smply.server import open_rooms
 
 
 async def serve(data_dir: Path) -> None:
-    async with open_local(data_dir, SystemClock(), print, print) as app:
+    async with open_rooms(data_dir, SystemClock(), print, print) as rooms:
         config = uvicorn.Config(
-            app, host="127.0.0.1", port=0, http="httptools", access_log=False,
+            create_app(rooms.engine, rooms.identity),
+            http=hot_protocol(rooms.engine, rooms.identity),
+            host="127.0.0.1", port=0, access_log=False,
             log_level="warning", lifespan="off", proxy_headers=False,
         )  # fmt: skip
         server = uvicorn.Server(config)

@@ -31,11 +31,11 @@ class FailingStore:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def commit(self, steps: Any) -> bool:
+    async def commit(self, *args: Any) -> bool:
         self._commits += 1
         if self._commits in self._failing:
             raise Unavailable("the disk is full")
-        return bool(await self._store.commit(steps))
+        return bool(await self._store.commit(*args))
 
 
 @pytest.fixture
@@ -146,10 +146,11 @@ async def test_two_engines_on_one_store_lose_no_event(echo: World, runtime: Runt
 
 async def test_a_full_mailbox_refuses_more(echo: World, runtime: Runtime) -> None:
     engine = engine_of(echo, runtime, echo.store, mailbox_max=3)
-    sends = [
-        engine.instances.send(echo.org, "echo", "one", event("count"), b"{}") for _ in range(5)
-    ]
-    results = await asyncio.gather(*sends, return_exceptions=True)
+
+    async def send() -> str:
+        return await engine.instances.send(echo.org, "echo", "one", event("count"), b"{}")
+
+    results = await asyncio.gather(*(send() for _ in range(5)), return_exceptions=True)
     refused = [result for result in results if isinstance(result, LimitExceeded)]
     assert len(refused) == 2
     assert await count_of(echo) == 3

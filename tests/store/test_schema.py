@@ -150,11 +150,15 @@ def test_a_failed_upgrade_leaves_the_old_file_usable(
         with pytest.raises(DataDirectoryError, match="is as it was"):
             migrate(path)
     assert not needs_migration(path)
-    store = open_sqlite(path, NOW)
-    assert store.owner() == owner
-    assert store.get_machine(owner.org, "toggler") is not None
     assert read_sql(path, "SELECT name FROM sqlite_schema WHERE name = 'more'") == []
-    asyncio.run(store.close())
+
+    async def use() -> None:
+        store = open_sqlite(path, NOW)
+        assert store.owner() == owner
+        assert store.get_machine(owner.org, "toggler") is not None
+        await store.close()
+
+    asyncio.run(use())
 
 
 def test_every_schema_has_its_dump() -> None:

@@ -1,0 +1,268 @@
+"""The hot routes answer as the app does, to the letter, whatever a client makes of HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import uvicorn
+
+from smply.api import create_app, hot_protocol
+from smply.api._hot import _HotProtocol, _Request
+from smply.api._wire import BODY_BYTES_MAX
+from smply.identity import LocalIdentity
+from tests.conftest import World
+
+pytestmark = pytest.mark.anyio
+
+ONE = "/machines/light/i/one"
+EVENTS = f"{ONE}/events"
+ACT = 'x-statebacked-act: {"sid": "one"}\r\n'
+CLOSE = "connection: close\r\n"
+
+
+def request(
+    method: str, path: str, body: str = "", *, headers: str = ACT + CLOSE, version: str = "1.1"
+) -> str:
+    length = f"content-length: {len(body.encode())}\r\n" if body else ""
+    return f"{method} {path} HTTP/{version}\r\nhost: x\r\n{length}{headers}\r\n{body}"
+
+
+def say(*, headers: str = ACT + CLOSE, body: str = '{"event":"say"}') -> str:
+    return request("POST", EVENTS, body, headers=headers)
+
+
+@dataclass
+class Servers:
+    """Two servers of one engine, with the hot protocol and without; what went the hot way."""
+
+    hot: uvicorn.Server
+    plain: uvicorn.Server
+    begun: list[_Request] = field(default_factory=list)
+
+    @property
+    def port(self) -> int:
+        return _port(self.hot)
+
+    async def answers(self, sent: str) -> tuple[str, str]:
+        """What both say to these bytes until they close the connection."""
+        return await _talk(_port(self.hot), sent), await _talk(_port(self.plain), sent)
+
+
+def _port(server: uvicorn.Server) -> int:
+    port: int = server.servers[0].sockets[0].getsockname()[1]
+    return port
+
+
+async def _talk(port: int, sent: str) -> str:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    with contextlib.suppress(ConnectionError):
+        writer.write(sent.encode())
+        await writer.drain()
+    said = await reader.read()
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+    return _without_times(said.decode())
+
+
+def _without_times(said: str) -> str:
+    """Heads with their headers in order, without what differs from one answer to the next."""
+    said = re.sub(r"date: [^\r]*\r\n", "", re.sub(r'"ts":\d+', '"ts":0', said))
+    heads = re.compile(r"(HTTP/1\.1 [^\r]*\r\n)(.*?)\r\n\r\n", re.S)
+    return heads.sub(
+        lambda found: found[1] + "\n".join(sorted(found[2].split("\r\n"))) + "\n\n", said
+    )
+
+
+@contextlib.asynccontextmanager
+async def _serving(app: Any, http: Any) -> AsyncIterator[uvicorn.Server]:
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=0, http=http, access_log=False, log_level="critical",
+        lifespan="off",
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    server.capture_signals = _no_signals  # type: ignore[method-assign]
+    running = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0)
+    yield server
+    server.should_exit = True
+    await running
+
+
+@contextlib.contextmanager
+def _no_signals() -> Iterator[None]:
+    yield
+
+
+@pytest.fixture
+async def servers(
+    world: World,
+    publish: Callable[[str, str], Awaitable[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Servers]:
+    await publish("light", "light.ts")
+    await world.client.instances.create("light", "one", act={"sid": "one"})
+    identity = LocalIdentity(world.org, "usr_test")
+    app, http = create_app(world.engine, identity), hot_protocol(world.engine, identity)
+    async with _serving(app, http) as hot, _serving(app, "httptools") as plain:
+        servers = Servers(hot, plain)
+        begin = _HotProtocol._begin
+
+        def note(self: _HotProtocol, request: _Request) -> None:
+            servers.begun.append(request)
+            begin(self, request)
+
+        monkeypatch.setattr(_HotProtocol, "_begin", note)
+        yield servers
+
+
+NOBODY = 'x-statebacked-act: {"sid": "nobody"}\r\n'
+HOT = {
+    "an event": say(),
+    "a read": request("GET", ONE),
+    "an event in chunks": request(
+        "POST", EVENTS, headers=ACT + CLOSE + "transfer-encoding: chunked\r\n"
+    )
+    + '8\r\n{"event"\r\n7\r\n:"say"}\r\n0\r\n\r\n',
+    "no body": request("POST", EVENTS),
+    "no json": say(body="{"),
+    "no utf-8": say(body='{"event":"\ud83d"}'.encode("utf-16", "surrogatepass").hex()),
+    "a member that is not built": say(body='{"event":"say","dryRun":true}'),
+    "a header that is not built": say(headers=ACT + CLOSE + "If-Match: 1\r\n"),
+    "claims that are none": say(headers=CLOSE + "x-statebacked-act: 7\r\n"),
+    "a platform's event": say(body='{"event":"xstate.init"}'),
+    "nobody's read": request("GET", ONE, headers=NOBODY + CLOSE),
+    "nobody's event": say(headers=NOBODY + CLOSE),
+    "a guard that throws": say(body='{"event":"guarded"}'),
+    "an instance that is not there": request("GET", "/machines/light/i/two"),
+    "a machine that is not there": request("POST", "/machines/dark/i/one/events", '{"event":"x"}'),
+    "a body with a read": request("GET", ONE, "{}"),
+    "an event too large": say(body=json.dumps({"event": "x" * 500_000})),
+    "a body too large": say(body="x" * (BODY_BYTES_MAX + 1)),
+}
+
+
+async def test_hot_requests_are_answered_as_the_app_answers_them(servers: Servers) -> None:
+    answers = {what: await servers.answers(sent) for what, sent in HOT.items()}
+
+    assert {what: hot for what, (hot, _) in answers.items()} == {
+        what: plain for what, (_, plain) in answers.items()
+    }
+    assert all(hot.startswith("HTTP/1.1 ") for hot, _ in answers.values())
+    # A body too large is refused before it is whole.
+    assert len(servers.begun) == len(HOT) - 1
+
+
+NOT_HOT = {
+    "another method": request("PUT", EVENTS, "{}"),
+    "a read of events": request("GET", EVENTS),
+    "head": request("HEAD", ONE),
+    "a query": request("GET", f"{ONE}?x=1"),
+    "an escape": request("GET", "/machines/light/i/%6fne"),
+    "an escaped slash": request("GET", "/machines/light/i/o%2Fne"),
+    "a name too long": request("GET", "/machines/light/i/" + "o" * 129),
+    "another path": request("GET", "/machines"),
+    "an old version": request("GET", ONE, version="1.0", headers=ACT),
+    "an upgrade": request("GET", ONE, headers=ACT + "connection: upgrade, close\r\nupgrade: x\r\n"),
+    "no http": "say\r\n\r\n",
+}
+
+
+async def test_all_other_requests_are_left_to_the_app(servers: Servers) -> None:
+    answers = {what: await servers.answers(sent) for what, sent in NOT_HOT.items()}
+
+    assert {what: hot for what, (hot, _) in answers.items()} == {
+        what: plain for what, (_, plain) in answers.items()
+    }
+    assert all(hot.startswith("HTTP/1.1 ") for hot, _ in answers.values())
+    assert servers.begun == []
+
+
+async def test_a_client_that_expects_100_is_told_to_go_on(servers: Servers) -> None:
+    hot, plain = await servers.answers(say(headers=ACT + CLOSE + "expect: 100-continue\r\n"))
+
+    assert hot.startswith("HTTP/1.1 100 Continue")
+    assert hot == plain
+
+
+AT_ONCE = [
+    say(headers=ACT) + request("GET", ONE, headers=ACT) + say(),
+    say(headers=ACT) + request("GET", "/machines", headers=ACT) + say(),
+    request("GET", "/machines", headers=ACT) + say(headers=ACT) + request("GET", ONE),
+]
+
+
+async def test_requests_sent_at_once_are_answered_in_their_order(servers: Servers) -> None:
+    for requests in AT_ONCE:
+        hot, plain = await servers.answers(requests)
+
+        assert hot.count("HTTP/1.1 200 OK") == 3
+        assert hot == plain
+
+
+async def test_a_connection_carries_one_event_after_the_other(servers: Servers) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", servers.port)
+    for _ in range(3):
+        writer.write(say(headers=ACT).encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head)
+        assert length is not None
+        assert json.loads(await reader.readexactly(int(length[1])))["state"] == "off"
+    assert servers.hot.server_state.total_requests == len(servers.begun) == 3
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_an_event_is_taken_though_its_client_goes_away(
+    servers: Servers, world: World
+) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", servers.port)
+    writer.write(say(headers=ACT).encode())
+    while not servers.begun:
+        await asyncio.sleep(0)
+    writer.transport.abort()
+
+    # An event behind it is answered once both are taken.
+    await world.client.instances.send("light", "one", "say", act={"sid": "one"})
+    assert len((await world.client.instances.transitions("light", "one")).items) == 3
+    assert servers.begun[0].disconnected or servers.begun[0].response_complete
+
+
+async def test_a_connection_that_is_shut_down_is_answered_first(servers: Servers) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", servers.port)
+    writer.write(say(headers=ACT).encode())
+    while not servers.begun:
+        await asyncio.sleep(0)
+    (connection,) = servers.hot.server_state.connections
+    connection.shutdown()
+
+    said = await reader.read()
+
+    assert said.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"connection: close\r\n" in said
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_fault_of_our_own_is_500_and_closes(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(self: object, ask: object) -> asyncio.Future[str]:
+        broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        broken.set_exception(ZeroDivisionError("ours"))
+        return broken
+
+    monkeypatch.setattr("smply.engine.mailbox.Mailbox.send", fault)
+
+    hot, plain = await servers.answers(say(headers=ACT))
+
+    assert hot.startswith("HTTP/1.1 500 Internal Server Error")
+    assert hot == plain
