@@ -11,6 +11,8 @@ from smply.cli._argv import CommandRow, row_of
 from smply.cli._errors import nearest
 from smply.errors import UsageError
 
+_OWNERS_SHOWN = 3
+
 
 def usage_error(exc: typer.TyperException, words: tuple[str, ...], table: CommandRow) -> UsageError:
     """The error for a line whose command is named by `words`.
@@ -49,7 +51,8 @@ def _place_of(option: str, words: tuple[str, ...], table: CommandRow) -> str | N
         commands = row_of(group, table).commands
         owners = [name for name, row in commands.items() if _shows(row, option)]
         if owners:
-            return f"{option} is an option of smply {' '.join(group)} {', '.join(owners)}"
+            shown = ", ".join([*owners[:_OWNERS_SHOWN], *(["…"] if owners[_OWNERS_SHOWN:] else [])])
+            return f"{option} is an option of smply {group[0]} {shown}"
     command = row_of(words, table)
     options = table.options if command.commands else command.options
     shown = [flag for flag, row in options.items() if not row.hidden]
