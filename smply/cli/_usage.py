@@ -51,8 +51,8 @@ def _place_of(option: str, words: tuple[str, ...], table: CommandRow) -> str | N
         commands = row_of(group, table).commands
         owners = [name for name, row in commands.items() if _shows(row, option)]
         if owners:
-            shown = ", ".join([*owners[:_OWNERS_SHOWN], *(["…"] if owners[_OWNERS_SHOWN:] else [])])
-            return f"{option} is an option of smply {group[0]} {shown}"
+            some = ", ".join([*owners[:_OWNERS_SHOWN], *(["…"] if owners[_OWNERS_SHOWN:] else [])])
+            return f"{option} is an option of smply {group[0]} {some}"
     command = row_of(words, table)
     options = table.options if command.commands else command.options
     shown = [flag for flag, row in options.items() if not row.hidden]
