@@ -69,12 +69,13 @@ async def create(
     async with given.client() as client:
         making = _make(client, machine, code, version_reference, given.output)
         current = await to_its_end(making, lambda made: _tell(given.output, machine, made))
-    if given.output.for_people:
-        _tell(given.output, machine, current)
-    else:
-        from smply.cli._shapes import created_machine_json
+        # Said before the client is closed, which takes a while and can be interrupted.
+        if given.output.for_people:
+            _tell(given.output, machine, current)
+        else:
+            from smply.cli._shapes import created_machine_json
 
-        given.output.json(created_machine_json(machine, current))
+            given.output.json(created_machine_json(machine, current))
 
 
 async def _make(
