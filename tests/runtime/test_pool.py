@@ -190,7 +190,9 @@ async def test_a_close_that_is_interrupted_still_ends_its_processes() -> None:
     await step(host, 1, "act")
     host.commit(1, 2)
     process, home = host._process, lab.runtime._home
-    assert process is not None and process._child is not None and home is not None
+    assert process is not None
+    assert process._child is not None
+    assert home is not None
 
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
