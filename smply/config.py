@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from smply.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -45,18 +47,35 @@ class Config:
 
 
 def load_config(
-    *, data_dir: Path | None = None, environment: Mapping[str, str] = os.environ
+    *, data_dir: str | None = None, environment: Mapping[str, str] = os.environ
 ) -> Config:
-    """The settings in force; `data_dir` is the flag, None where it was not given."""
+    """The settings in force; `data_dir` is the flag, None where it was not given.
+
+    UsageError where there is no place for data.
+    """
     return Config(
-        data_dir=data_dir or _data_dir(environment),
+        data_dir=_data_dir(data_dir or environment.get(DATA_DIR.variable)),
         clock=environment.get(CLOCK.variable) or "system",
     )
 
 
-def _data_dir(environment: Mapping[str, str]) -> Path:
-    if value := environment.get(DATA_DIR.variable):
-        return Path(value).expanduser()
+def _data_dir(named: str | None) -> Path:
+    try:
+        # The shell leaves the ~ of `--data-dir=~/x` to us.
+        path = Path(named).expanduser() if named else _user_data_path()
+        # SQLite takes the names of files as text.
+        str(path).encode()
+    except RuntimeError as exc:
+        what = f"there is no home directory for {named}" if named else "there is no home directory"
+        raise UsageError(what, hint="set HOME, or name a directory with --data-dir") from exc
+    except UnicodeEncodeError as exc:
+        raise UsageError(
+            f"the data directory {named} is no Unicode text", hint="--data-dir names another"
+        ) from exc
+    return path
+
+
+def _user_data_path() -> Path:
     import platformdirs
 
     return platformdirs.user_data_path("smply")

@@ -28,8 +28,9 @@ class DataDirectory:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as exc:
+            reason = "it is a file" if isinstance(exc, FileExistsError) else exc.strerror
             raise DataDirectoryError(
-                f"the data directory {path} cannot be used: {exc.strerror}",
+                f"the data directory {path} cannot be used: {reason}",
                 hint="--data-dir names another",
             ) from exc
 

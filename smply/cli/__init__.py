@@ -18,10 +18,10 @@ from smply.cli._argv import Line, asks_for_json, command_table, rewrite
 from smply.cli._command import SETTINGS, global_parameters, version_text
 from smply.cli._errors import INTERRUPTED, USAGE, report
 from smply.cli._not_built import refuse_command
-from smply.cli._output import Output, ReaderGone, Wishes
+from smply.cli._output import Output, ReaderGone, Wishes, writing
 from smply.cli._usage import usage_error
+from smply.cli._values import refuse_values
 from smply.config import completion_asked
-from smply.errors import SmplyError
 
 __all__ = ["build_app", "main"]
 
@@ -53,16 +53,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     try:
         _prepare_streams()
-        status = _run(args)
-        _flush()
+        with writing():
+            status = _run(args)
+            if status == 0:
+                # What could not be written has been told of, and would be tried again.
+                sys.stdout.flush()
         return status
-    except (ReaderGone, BrokenPipeError):
-        _forget_stdout()
+    except ReaderGone:
         return 0
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as exc:
-        _forget_stdout()
         told = report(exc)
         Output(Wishes(view="json" if asks_for_json(args) else None)).error(told)
         return told.exit_status
@@ -80,9 +81,11 @@ def _run(args: list[str]) -> int:
     table = command_table(tree)
     line = rewrite(args, table)
     refuse_command(line.words)
-    if line.is_group and not _asks_root(line.args):
-        return _help_instead(tree, line.words)
     try:
+        if line.is_group and not _asks_root(line.args):
+            return _help_instead(tree, line)
+        if not line.is_group:
+            refuse_values(line, table)
         return _called(*_found(tree, line))
     except typer.TyperException as exc:
         raise usage_error(exc, line.words, table) from exc
@@ -136,9 +139,10 @@ def _asks_root(args: list[str]) -> bool:
     return any(word in ("--help", "-h", "--version", "-V", "--smply-version") for word in args)
 
 
-def _help_instead(tree: Any, words: tuple[str, ...]) -> int:
-    """A group without a subcommand: its help, on stderr."""
-    text = io.StringIO()
+def _help_instead(tree: Any, line: Line) -> int:
+    """A group without a subcommand: its help, on stderr, if the options before it are right."""
+    words, text = line.words, io.StringIO()
+    _called(tree, line.args[len(words) :])
     with redirect_stdout(text):
         _called(*_found(tree, Line(words, [*words, "--help"], is_group=True)))
     with suppress(OSError):
@@ -149,6 +153,8 @@ def _help_instead(tree: Any, words: tuple[str, ...]) -> int:
 def _prepare_streams() -> None:
     """Letters that a terminal cannot show become escapes instead of errors; a stream that was
     closed before we began is one that nobody reads."""
+    for handle in range(3):
+        _occupy(handle)
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  # for the rest of our life
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
@@ -156,17 +162,9 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _flush() -> None:
+def _occupy(handle: int) -> None:
+    """Keep a database from being opened in the place of a closed stream, and written to as one."""
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as exc:
-        reason = f"the answer cannot be written: {exc.strerror}"
-        raise SmplyError(reason, code="not-written") from exc
-
-
-def _forget_stdout() -> None:
-    """Let Python's own last flush go nowhere, since nobody reads it."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.fstat(handle)
+    except OSError:
+        os.open(os.devnull, os.O_RDWR)

@@ -6,6 +6,7 @@ values after one flag; `help` asks for help at every level.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,15 +14,22 @@ from typing import Any
 GLOBAL_SHORTS = {"-t": "--access-token", "-u": "--api-url", "-o": "--org"}
 """Short flags that are taken anywhere on the line, unless the subcommand has its own."""
 
-_HELP = ("-h", "--help")
+HELP = ("-h", "--help")
 
 
 @dataclass(frozen=True)
 class OptionRow:
-    """An option: whether it takes a value, and whether it may be given several."""
+    """An option: whether it takes a value, and whether it may be given several.
+
+    `name` is the first of its long names, `metavar` what its value is called in the help.
+    """
 
     takes_value: bool
     many: bool = False
+    name: str = ""
+    metavar: str = ""
+    required: bool = False
+    hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,12 +54,32 @@ def command_table(command: Any) -> CommandRow:
     below = getattr(command, "commands", {})
     return CommandRow(
         options={
-            flag: OptionRow(not getattr(param, "is_flag", False), getattr(param, "multiple", False))
+            flag: row
             for param in command.params
+            for row in [_option_row(param)]
             for flag in param.opts
+            if flag.startswith("-")
         },
         commands={name: command_table(inner) for name, inner in below.items()},
     )
+
+
+def _option_row(param: Any) -> OptionRow:
+    return OptionRow(
+        takes_value=not getattr(param, "is_flag", False),
+        many=getattr(param, "multiple", False),
+        name=next((flag for flag in param.opts if flag.startswith("--")), ""),
+        metavar=param.metavar or "",
+        required=param.required,
+        hidden=getattr(param, "hidden", False),
+    )
+
+
+def row_of(words: Sequence[str], table: CommandRow) -> CommandRow:
+    """The row of the command that words name; an empty one where there is none."""
+    for word in words:
+        table = table.commands.get(word, CommandRow())
+    return table
 
 
 def rewrite(argv: Sequence[str], table: CommandRow) -> Line:
@@ -79,6 +107,7 @@ def rewrite(argv: Sequence[str], table: CommandRow) -> Line:
 
 def asks_for_json(argv: Sequence[str]) -> bool:
     """Whether a line that may be wrong in other ways wants JSON, errors included."""
+    argv = list(itertools.takewhile(lambda word: word != "--", argv))
     words = [f"{word}={value}" for word, value in zip(argv, [*argv[1:], ""], strict=True)]
     return any(
         word in ("--json", "--fields", "--jq") or word.startswith(("--fields=", "--jq="))
@@ -89,7 +118,7 @@ def asks_for_json(argv: Sequence[str]) -> bool:
 def _option(rest: list[str], table: CommandRow) -> list[str]:
     """Take an option that stands before its command off the line, under its long name."""
     word = rest.pop(0)
-    if word in _HELP:
+    if word in HELP:
         return ["--help"]
     name, value = _long(word, table)
     row = table.options.get(name)

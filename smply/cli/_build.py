@@ -34,11 +34,24 @@ def source_of(js: Path | None, node: Path | None) -> Source | None:
         return None
     path, option = (js, "--js") if js is not None else (node, "--node")
     assert path is not None
+    try:
+        _require_file(option, path)
+        # Deno takes names as text: that of the file, and to build it where it lies.
+        str(path if node is None else path.resolve()).encode()
+    except OSError as exc:
+        raise UsageError(f"{option}: {path} cannot be read: {exc.strerror}") from exc
+    except UnicodeEncodeError as exc:
+        raise UsageError(f"{option}: the name of {path} is not UTF-8", hint="rename it") from exc
+    return Source(path, built=node is not None)
+
+
+def _require_file(option: str, path: Path) -> None:
     if not path.is_file():
         missing = "is a directory" if path.is_dir() else "is no file"
         missing = missing if path.exists() else "does not exist"
         raise UsageError(f"{option}: {path} {missing}", hint=f"paths begin at {Path.cwd()}")
-    return Source(path, built=node is not None)
+    with path.open("rb"):
+        pass
 
 
 async def bundle(source: Source, output: Output, *, check: bool) -> bytes:

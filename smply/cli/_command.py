@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import typer
 
-from smply.cli._errors import INTERRUPTED, Subject, report
+from smply.cli._errors import INTERRUPTED, Subject, nearest, report
+from smply.cli._interrupt import attended
 from smply.cli._not_built import refuse_servers
 from smply.cli._options import GlobalOptions
 from smply.cli._output import Output, ReaderGone, Wishes
@@ -89,29 +89,27 @@ def _callback(body: Body, view: str | None) -> Body:
     return run
 
 
-def _directory(option: str | None) -> Path | None:
-    # An empty value is a shell variable that was not set, and never means the working directory.
-    if option == "":
-        raise UsageError("--data-dir is empty", hint="name a directory, or leave it out")
-    return None if option is None else Path(option)
-
-
 def _run(body: Body, view: str | None, options: GlobalOptions, values: dict[str, Any]) -> None:
     json = options.json or options.output == "json" or options.fields or options.jq
     output = Output(Wishes("json" if json else None))
+    work: list[Coroutine[Any, Any, None]] = []
     try:
         wishes = _wishes(options, view)
         output = Output(wishes)
         refuse_servers(access_token=options.access_token, api_url=options.api_url, org=options.org)
-        config = load_config(data_dir=_directory(options.data_dir))
-        result = body(Given(config, output, options.yes), **values)
+        given = Given(load_config(data_dir=options.data_dir), output, options.yes)
+        result = body(given, **values)
         if inspect.iscoroutine(result):
+            work += [result, attended(result)]
             import asyncio
 
-            asyncio.run(result)
+            asyncio.run(work[-1])
     except (ReaderGone, typer.Exit):
         raise
     except KeyboardInterrupt:
+        for each in work:
+            # It may not have begun yet, of which Python would warn.
+            each.close()
         raise typer.Exit(INTERRUPTED) from None
     except Exception as exc:
         told = report(exc, _subject(values))
@@ -120,7 +118,9 @@ def _run(body: Body, view: str | None, options: GlobalOptions, values: dict[str,
 
 
 def _subject(values: dict[str, Any]) -> Subject:
-    return Subject(values.get("machine"), values.get("instance"), values.get("version"))
+    return Subject(
+        values.get("machine"), values.get("instance"), values.get("version"), "event" in values
+    )
 
 
 def _wishes(options: GlobalOptions, view: str | None) -> Wishes:
@@ -131,14 +131,22 @@ def _wishes(options: GlobalOptions, view: str | None) -> Wishes:
         raise UsageError(f"--json and --output {options.output} exclude each other")
     wanted = "json" if options.json else options.output
     if wanted not in (None, "json", *VIEWS):
-        raise UsageError(f"--output {wanted} is not known", hint="--output json, tree or table")
+        near = nearest(wanted, ["json", *VIEWS])
+        hint = f"--output {near}?" if near else "--output json, tree or table"
+        raise UsageError(f"--output {wanted} is not known", hint=hint)
     if wanted in VIEWS and wanted != view:
         raise UsageError(f"this command has no {wanted}", hint=f"--output {view or 'json'}")
+    for option, value in (("--fields", options.fields), ("--jq", options.jq)):
+        if wanted in VIEWS and value is not None:
+            hint = f"{option} gives JSON: leave --output out"
+            raise UsageError(f"{option} and --output {wanted} exclude each other", hint=hint)
     if options.jq is not None:
         from smply.cli._select import check_jq
 
         check_jq(options.jq)
     names = tuple(name for name in (options.fields or "").split(",") if name)
+    if options.fields is not None and not names:
+        raise UsageError(f"--fields {options.fields} names no field", hint="--fields A,B.C")
     return Wishes(wanted, names, options.jq, options.quiet)
 
 

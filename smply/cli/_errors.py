@@ -35,6 +35,7 @@ class Subject:
     machine: str | None = None
     instance: str | None = None
     version: str | None = None
+    event: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def shortened(evidence: list[str]) -> tuple[list[str], bool]:
 
 def nearest(word: str, known: list[str]) -> str | None:
     """The known word that was probably meant."""
-    return next(iter(difflib.get_close_matches(word, known, n=1)), None)
+    return next(iter(difflib.get_close_matches(word.lower(), known, n=1)), None)
 
 
 def _hint(error: SmplyError, subject: Subject) -> str | None:
@@ -107,7 +108,11 @@ def _hints(subject: Subject) -> dict[tuple[str, str | None], str]:
         ("invalid-parameter", "event"): "send an event of the machine's own",
         ("invalid-parameter", "context"): "keep in the context only what the machine needs",
         ("rejected-by-machine-authorizer", None): "--auth-context sets what the machine sees",
-        ("machine-error", None): "the event was not taken: send another, or mend the machine",
+        ("machine-error", None): (
+            "the event was not taken: send another, or mend the machine"
+            if subject.event
+            else "mend the machine, or give it another context"
+        ),
         ("not-implemented", None): "the README says what a machine may use so far",
     }
 

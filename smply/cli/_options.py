@@ -15,6 +15,7 @@ from smply.cli import _complete
 from smply.contract import NAME
 from smply.errors import UsageError
 
+_DIGITS_SHOWN = 40
 _VERSION = re.compile(r"ver_[A-Za-z0-9_-]{22}")
 
 
@@ -178,7 +179,7 @@ def json_object(option: str, text: str | None) -> dict[str, Any] | None:
     value = _parsed(option, text)
     if not isinstance(value, dict):
         raise UsageError(
-            f"{option} must be a JSON object, not {_kind(value)}", hint=_example(option)
+            f"{option} must be a JSON object, not {_kind(value)}", hint=example_of(option)
         )
     return value
 
@@ -189,34 +190,38 @@ def auth_context(text: str | None, token: str | None) -> dict[str, Any]:
 
     refuse_token(token)
     if text is None:
-        raise UsageError("--auth-context is needed", hint=_example("--auth-context"))
+        raise UsageError("--auth-context is needed", hint=example_of("--auth-context"))
     return json_object("--auth-context", text) or {}
 
 
 def event_of(text: str) -> str | dict[str, Any]:
     """An event: JSON if it begins with `{` (F19), else the name of one (S44)."""
-    if not text:
-        raise UsageError("--event is empty", hint='--event NAME, or --event \'{"type": "NAME"}\'')
     if not text.lstrip().startswith("{"):
         _sendable("--event", text)
         return text
     event: dict[str, Any] = _parsed("--event", text)
     if not isinstance(event.get("type"), str) or not event["type"]:
-        raise UsageError('--event has no "type"', hint=_example("--event"))
+        raise UsageError('--event has no "type"', hint=example_of("--event"))
     return event
 
 
 def _parsed(option: str, text: str) -> Any:
+    if text.startswith("\ufeff"):
+        raise UsageError(f"{option} begins with a byte order mark", hint=example_of(option))
     try:
-        value = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+        value = json.loads(
+            text, parse_constant=_no_constant, parse_float=_finite, parse_int=_within
+        )
     except json.JSONDecodeError as exc:
         why = f"{exc.msg[:1].lower()}{exc.msg[1:]} at column {exc.colno}"
         caret = f"\n{' ' * (exc.colno - 1)}^" if "\n" not in text else ""
         raise UsageError(
-            f"{option} is not JSON: {why}\n{text}{caret}", hint=_example(option)
+            f"{option} is not JSON: {why}\n{text}{caret}", hint=example_of(option)
         ) from exc
-    except (ValueError, RecursionError) as exc:
-        raise UsageError(f"{option} is not JSON: {exc}", hint=_example(option)) from exc
+    except RecursionError as exc:
+        raise UsageError(f"{option} is nested too deep", hint=example_of(option)) from exc
+    except ValueError as exc:
+        raise UsageError(f"{option} is not JSON: {exc}", hint=example_of(option)) from exc
     _sendable(option, value)
     return value
 
@@ -238,8 +243,15 @@ def _finite(digits: str) -> float:
     # So is a number that is too large for any machine.
     number = float(digits)
     if math.isinf(number):
-        raise ValueError(f"{digits} is beyond all numbers")
+        shown = digits if len(digits) <= _DIGITS_SHOWN else f"a number of {len(digits)} digits"
+        raise ValueError(f"{shown} is beyond all numbers")
     return number
+
+
+def _within(digits: str) -> int | float:
+    # Beyond what Python reads, only the range counts; machines have no more than floats.
+    number = _finite(digits)
+    return int(digits) if len(digits) <= _DIGITS_SHOWN else number
 
 
 def _kind(value: Any) -> str:
@@ -251,12 +263,14 @@ def _kind(value: Any) -> str:
     return next((words for kind, words in kinds.items() if isinstance(value, kind)), "a number")
 
 
-_EXAMPLES = {
+JSON_OPTIONS = {
     "--auth-context": '{"sub": "u_12"}',
     "--context": '{"key": "value"}',
     "--event": '{"type": "NAME"}',
 }
+"""The options that take JSON, each with an example."""
 
 
-def _example(option: str) -> str:
-    return f"{option} '{_EXAMPLES[option]}'"
+def example_of(option: str) -> str:
+    """An option of JSON with a value that it takes."""
+    return f"{option} '{JSON_OPTIONS[option]}'"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from smply.cli._errors import Report, shortened
 from smply.cli._frame import ASCII, UNICODE, Frame, Marks
+from smply.cli._interrupt import interruptible
 from smply.cli._text import harmless
 from smply.config import color_wanted
 from smply.errors import SmplyError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _SPINNER_AFTER_SECONDS = 1.0
 _VERB_WIDTH = 11
+_WIDTH = 80
 _IN_ASCII = str.maketrans({"│": "|", "…": "...", "→": "->"})
 _INDENT = " " * 7
 """Below `error: ` and `hint:  `."""
@@ -46,6 +48,18 @@ class Wishes:
     def json(self) -> bool:
         """Whether JSON was asked for, errors included."""
         return self.view == "json" or bool(self.fields) or self.jq is not None
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """What the system says of stdout, as our errors."""
+    try:
+        yield
+    except BrokenPipeError as exc:
+        raise ReaderGone from exc
+    except OSError as exc:
+        reason = f"the answer cannot be written: {exc.strerror}"
+        raise SmplyError(reason, code="not-written") from exc
 
 
 class Output:
@@ -79,8 +93,9 @@ class Output:
             return
         from smply.cli._select import run_jq
 
-        for result in run_jq(self._wishes.jq, value):
-            self._data(result if isinstance(result, str) else self._text_of(result))
+        with interruptible():
+            for result in run_jq(self._wishes.jq, value):
+                self._data(result if isinstance(result, str) else self._text_of(result))
 
     def text(self, text: str, *, dim: bool = False) -> None:
         """Print a text as it is."""
@@ -199,20 +214,14 @@ class Output:
             self._tell(text)
 
     def _data(self, text: str) -> None:
-        try:
+        with writing(), interruptible():
             self._stdout.write(text + "\n")
             self._stdout.flush()
-        except BrokenPipeError as exc:
-            raise ReaderGone from exc
-        except OSError as exc:
-            raise SmplyError(
-                f"the answer cannot be written: {exc.strerror}", code="not-written"
-            ) from exc
 
     def _tell(self, text: str, end: str = "\n") -> None:
         # Nobody is there to hear that nobody hears us.
+        shown = text if _speaks_utf8(self._stderr) else text.translate(_IN_ASCII)
         with suppress(OSError):
-            shown = text if _speaks_utf8(self._stderr) else text.translate(_IN_ASCII)
             self._stderr.write(shown + end)
             self._stderr.flush()
 
@@ -230,7 +239,7 @@ class Output:
     def _console(self, stream: TextIO, *, terminal: bool | None = None) -> Console:
         from rich.console import Console
 
-        return Console(
+        console = Console(
             file=stream,
             force_terminal=terminal,
             width=self._width,
@@ -239,6 +248,10 @@ class Output:
             highlight=False,
             no_color=not color_wanted(),
         )
+        if console.width < 1:
+            # COLUMNS=0 is what some say who have no terminal.
+            console.width = _WIDTH
+        return console
 
     def _paint(
         self,

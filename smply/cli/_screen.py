@@ -12,7 +12,7 @@ from rich.text import Text
 
 from smply.cli._diff import Change, change_words, effort, made_no_transition
 from smply.cli._frame import Frame, Marks
-from smply.cli._table import beside, columns_of
+from smply.cli._table import beside, columns_of, fitted_or_whole
 from smply.cli._takes import Take, takes, timed
 from smply.cli._text import (
     ago,
@@ -22,7 +22,7 @@ from smply.cli._text import (
     milliseconds,
     short_id,
 )
-from smply.cli._tree import Look, Node, active_ids, fitted_or_whole, tree
+from smply.cli._tree import Look, Node, active_ids, tree
 from smply.models import InstanceDetail, Timer
 
 _LABEL = 10
@@ -55,7 +55,7 @@ def instance_screen(subject: Subject, frame: Frame) -> list[Text]:
     """The screen of `instances get` and `create`."""
     changed = f"changed {ago(subject.detail.ts, frame.now)}"
     head = beside(_name(subject), _facts(subject, frame, changed))
-    return [fitted_or_whole(head, frame.width, frame.marks), *_rest(subject, frame)]
+    return [fitted_or_whole(head, frame.width, frame.marks.ellipsis), *_rest(subject, frame)]
 
 
 def change_screen(subject: Subject, change: Change, frame: Frame) -> list[Text]:
@@ -68,7 +68,7 @@ def change_screen(subject: Subject, change: Change, frame: Frame) -> list[Text]:
     if cost and cell_len(first.plain) > frame.width:
         first = beside(_name(subject), words)
         second = beside(indent, _facts(subject, frame, cost))
-    fitting = [fitted_or_whole(line, frame.width, frame.marks) for line in (first, second)]
+    fitting = [fitted_or_whole(line, frame.width, frame.marks.ellipsis) for line in (first, second)]
     return [*fitting, *_rest(subject, frame)]
 
 

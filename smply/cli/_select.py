@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import signal
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from smply.cli._interrupt import interruptible
 from smply.errors import SmplyError, UsageError
+
+_END = object()
 
 
 def pick(value: Any, names: Sequence[str]) -> tuple[Any, list[str]]:
@@ -43,19 +47,28 @@ def check_jq(expression: str) -> None:
 
     try:
         jq.compile(expression)
+    except UnicodeEncodeError as exc:
+        raise UsageError("--jq holds what is no Unicode text") from exc
     except ValueError as exc:
         raise UsageError(f"--jq cannot be read: {_first_line(exc)}") from exc
 
 
-def run_jq(expression: str, value: Any) -> Iterable[Any]:
-    """The results of a jq expression on a value."""
+def run_jq(expression: str, value: Any) -> Iterator[Any]:
+    """The results of a jq expression on a value, one by one: it may have no end of them."""
     import jq
 
+    results = iter(jq.compile(expression).input_value(value))
     try:
-        return list(jq.compile(expression).input_value(value).all())
+        while True:
+            # Python hears no signal while jq computes, and an expression may do so for ever.
+            with interruptible(signal.SIG_DFL):
+                result = next(results, _END)
+            if result is _END:
+                return
+            yield result
     except ValueError as exc:
         raise SmplyError(f"--jq failed on the answer: {_first_line(exc)}", code="jq") from exc
 
 
 def _first_line(exc: ValueError) -> str:
-    return str(exc).strip().partition("\n")[0]
+    return str(exc).strip().partition("\n")[0].removeprefix("jq: error: ").rstrip(":")

@@ -40,19 +40,29 @@ def columns_of(
     right: Sequence[bool] = (),
     gap: int = 2,
 ) -> list[Text]:
-    """Rows of equally many cells as lines whose columns stand below each other."""
+    """Rows of equally many cells as lines whose columns stand below each other.
+
+    Where the narrowest columns do not fit, they move together, and at last are cut off.
+    """
     if not rows:
         return []
-    widths = _fitting(
-        [max(cell_len(row[i].plain) for row in rows) for i in range(len(rows[0]))], width, gap
-    )
-    return [_line(row, widths, ellipsis, right, gap) for row in rows]
+    wanted = [max(cell_len(row[i].plain) for row in rows) for i in range(len(rows[0]))]
+    widths = _fitting(wanted, width, gap)
+    if _width(widths, gap) > width:
+        gap = 1
+        widths = _fitting(wanted, width, gap)
+    lines = [_line(row, widths, ellipsis, right, gap) for row in rows]
+    return [fitted_or_whole(line, width, ellipsis) for line in lines]
+
+
+def _width(widths: Sequence[int], gap: int) -> int:
+    return sum(widths) + gap * (sum(1 for width in widths if width) - 1)
 
 
 def _fitting(widths: list[int], width: int, gap: int) -> list[int]:
     """The widths, the widest made smaller until the line fits."""
     widths = list(widths)
-    while sum(widths) + gap * (sum(1 for w in widths if w) - 1) > width:
+    while _width(widths, gap) > width:
         at = max(range(len(widths)), key=widths.__getitem__)
         if widths[at] <= _WIDTH_MIN:
             break
@@ -74,11 +84,17 @@ def _line(
     return line
 
 
+def fitted_or_whole(line: Text, width: int, ellipsis: str) -> Text:
+    """The line, cut only where it would wrap."""
+    return fitted(line, width, ellipsis) if cell_len(line.plain) > width else line
+
+
 def fitted(cell: Text, width: int, ellipsis: str, *, right: bool = False) -> Text:
     """A cell of exactly this width, cut with an ellipsis or filled with spaces."""
     length = cell_len(cell.plain)
     if length > width:
         kept = set_cell_size(cell.plain, max(width - len(ellipsis), 0)).rstrip()
+        kept = kept.removesuffix(ellipsis)
         cut = cell[: len(kept)] if kept else Text(style=cell.style)
         cell = beside(cut, Text(ellipsis, style="dim"))
         length = cell_len(cell.plain)

@@ -108,4 +108,6 @@ def cut(value: Json, width: int, marks: Marks) -> str:
     if isinstance(value, dict):
         return f"{{{plural(len(value), 'key')}}}"
     left = f'{marks.ellipsis} {size(len(whole.encode()))}"' if isinstance(value, str) else ""
+    if len(left) + 2 > width:
+        left = marks.ellipsis
     return f"{whole[: max(width - len(left), 2)]}{left}"

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from smply.cli._frame import Marks
-from smply.cli._table import beside, fitted
+from smply.cli._table import beside, fitted, fitted_or_whole
 from smply.cli._text import harmless
 from smply.models import StateValue
 
@@ -114,11 +114,6 @@ def _tags(node: Node, look: Look) -> Text:
 
 def _joined(line: _Line, column: int, width: int, marks: Marks) -> Text:
     if not line.note:
-        return fitted_or_whole(line.state, width, marks)
+        return fitted_or_whole(line.state, width, marks.ellipsis)
     whole = beside(fitted(line.state, column, marks.ellipsis), line.note)
-    return fitted_or_whole(whole, width, marks)
-
-
-def fitted_or_whole(line: Text, width: int, marks: Marks) -> Text:
-    """The line, cut only where it would wrap."""
-    return fitted(line, width, marks.ellipsis) if cell_len(line.plain) > width else line
+    return fitted_or_whole(whole, width, marks.ellipsis)

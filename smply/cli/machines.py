@@ -9,6 +9,7 @@ import typer
 
 from smply.cli._command import SETTINGS, Given, command
 from smply.cli._connect import all_pages
+from smply.cli._interrupt import to_its_end
 from smply.cli._options import (
     ExistingVersion,
     Indexes,
@@ -20,7 +21,6 @@ from smply.cli._options import (
     SkipValidation,
     checked_text,
 )
-from smply.errors import SmplyError
 
 if TYPE_CHECKING:
     from smply.cli._output import Output
@@ -67,25 +67,27 @@ async def create(
     if source is not None:
         code = await bundle(source, given.output, check=not skip_validation)
     async with given.client() as client:
-        await client.machines.create(machine)
-        current = await _publish(client, machine, code, version_reference, given.output)
-    if given.output.for_people:
-        _tell(given.output, machine, current)
-    else:
-        from smply.cli._shapes import created_machine_json
+        making = _make(client, machine, code, version_reference, given.output)
+        current = await to_its_end(making, lambda made: _tell(given.output, machine, made))
+        # Said before the client is closed, which takes a while and can be interrupted.
+        if given.output.for_people:
+            _tell(given.output, machine, current)
+        else:
+            from smply.cli._shapes import created_machine_json
 
-        given.output.json(created_machine_json(machine, current))
+            given.output.json(created_machine_json(machine, current))
 
 
-async def _publish(
+async def _make(
     client: AsyncClient, machine: str, code: bytes | None, reference: str, output: Output
 ) -> Version | None:
-    """Publish the first version, if there is one, and make it current."""
+    """Create the machine, publish its first version, if there is one, and make it current."""
+    await client.machines.create(machine)
     if code is None:
         return None
     try:
         await client.versions.create(machine, code, client_info=reference, make_current=True)
-    except SmplyError:
+    except BaseException:
         output.step("Created", f"{machine}, without a version")
         raise
     return (await client.machines.get(machine)).current_version or None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -22,6 +23,7 @@ _MARK = ".smply-quickstart"
 
 _WHO = ("--machine", "toggler", "--instance", "session-123")
 _ACT = ("--auth-context", '{"sid": "session-123"}')
+_ELSEWHERE = "move it away, or give another --data-dir"
 _PATIENCE_SECONDS = 20.0
 _LOOK_AGAIN_MS = 200
 
@@ -147,17 +149,23 @@ def _part(directory: Path, given: Given) -> None:
 def _fresh(directory: Path) -> Path:
     """An empty directory with the example in it. Refuses to empty what is no quickstart."""
     if directory.is_symlink():
-        raise SmplyError(f"{directory} is a link, so it is not emptied")
+        raise SmplyError(f"{directory} is a link, so it is not emptied", hint=_ELSEWHERE)
     if directory.is_dir() and any(directory.iterdir()) and not (directory / _MARK).exists():
         raise SmplyError(
             f"{directory} is no directory of a quickstart, so it is not emptied",
-            hint="move it away, or give another --data-dir",
+            hint=_ELSEWHERE,
         )
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(mode=0o700, parents=True)
-    (directory / _MARK).touch()
+    example = resources.files("smply.cli").joinpath("examples/toggler.ts").read_text("utf-8")
     source = directory / "toggler.ts"
-    source.write_text(resources.files("smply.cli").joinpath("examples/toggler.ts").read_text())
+    try:
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(mode=0o700, parents=True)
+        (directory / _MARK).touch()
+        source.write_text(example, "utf-8")
+    except OSError as exc:
+        raise SmplyError(
+            f"the directory {directory} cannot be used: {exc.strerror}", hint=_ELSEWHERE
+        ) from exc
     return source
 
 
@@ -177,8 +185,10 @@ def _typed(args: Sequence[str]) -> str:
 
 def _shown(path: Path) -> str:
     """A path as one would type it: below the home directory with `~`."""
-    home = Path.home()
-    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+    with suppress(RuntimeError):  # There are users without a home.
+        home = Path.home()
+        return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+    return str(path)
 
 
 def _meant(word: str) -> str:

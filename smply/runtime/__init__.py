@@ -120,10 +120,12 @@ class Runtime:
         """
         if self._pool is None or self._home is None:
             return []
-        unfinished = await self._pool.close(wait_seconds)
-        self._home.close()
-        self._pool = self._home = None
-        return unfinished
+        pool, home = self._pool, self._home
+        try:
+            return await pool.close(wait_seconds)
+        finally:
+            home.close()
+            self._pool = self._home = None
 
     def _open(self) -> Pool:
         if self._pool is None:

@@ -73,7 +73,8 @@ def _text(code: bytes) -> str:
     if gzipped > BUNDLE_GZIPPED_BYTES_MAX:
         raise _too_large(f"{gzipped:,} bytes gzipped", BUNDLE_GZIPPED_BYTES_MAX)
     try:
-        return code.decode()
+        # A byte order mark is no part of the text, and would move every place in it.
+        return code.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         raise BuildError("the bundle is not UTF-8 text") from exc
 

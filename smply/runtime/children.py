@@ -94,6 +94,8 @@ class Home:
         shutil.rmtree(self.path, ignore_errors=True)
         if self._shared is not None:
             (self._shared / "children" / f"{self._name}.json").unlink(missing_ok=True)
+            # Who is born after this, asked for before an interrupt, is killed at once.
+            self._shared = None
 
     def _record(self) -> None:
         if self._shared is None:

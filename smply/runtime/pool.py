@@ -122,10 +122,14 @@ class Pool:
         """Let begun actions end, then end every process; a clause for each that did not end."""
         self._closing = True
         lent = list(self._lent)
-        clauses = await asyncio.gather(*(last_actions(process, wait_seconds) for process in lent))
-        for process in lent:
-            process.stop("was stopped")
-        await asyncio.gather(*(process.wait() for process in lent))
+        try:
+            asked = (last_actions(process, wait_seconds) for process in lent)
+            clauses = await asyncio.gather(*asked)
+        finally:
+            # Also when whoever closes cannot wait for actions any longer.
+            for process in lent:
+                process.stop("was stopped")
+            await asyncio.gather(*(process.wait() for process in lent))
         return [clause for each in clauses for clause in each]
 
 

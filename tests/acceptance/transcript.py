@@ -5,8 +5,11 @@ A transcript is a file of directives and of what came of them:
     # a comment
     copy toggler.ts                 a file of tests/acceptance/files into the working directory
     clock +3s                       moves the clock that the commands read
+    columns 20                      how wide terminals are from here on, 80 before
+    set HOME=/nonexistent           a variable of the commands from here on; `unset HOME`
     $ smply machines list           a command, its output piped
-    tty$ smply machines list        a command with a terminal of 80 columns as stdout and stderr
+    sh$ smply machines list >&-     a line of a shell, its output piped
+    tty$ smply machines list        a command with terminals as stdout and stderr
     < a line of stdin
     exit 0                          its exit status …
     > a line of stdout              … and what it wrote
@@ -49,6 +52,8 @@ class Stage:
     path: Path
     now: int = START
     names: dict[str, str] = field(default_factory=dict)
+    columns: int = 80
+    variables: dict[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.cwd = self.path / "here"
@@ -57,13 +62,18 @@ class Stage:
 
     @property
     def environment(self) -> dict[str, str]:
+        given = {**self._ordinary, **self.variables}
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def _ordinary(self) -> dict[str, str]:
         return {
             "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
             "HOME": str(self.path),
             "SMPLY_DATA_DIR": str(self.path / "data"),
             "SMPLY_CLOCK": f"file:{self.path / 'clock'}",
             "TMPDIR": os.environ.get("TMPDIR", "/tmp"),
-            "COLUMNS": "80",
+            "COLUMNS": str(self.columns),
             "LINES": "50",
             "TERM": "xterm-256color",
             "NO_COLOR": "1",
@@ -75,6 +85,11 @@ class Stage:
         number = float(span.removeprefix("+").rstrip("smh"))
         self.now += int(number * _MILLISECONDS.get(span[-1], 1_000))
         self._tell()
+
+    def set(self, assignment: str) -> None:
+        """Give the commands a variable, `NAME=VALUE`."""
+        name, _, value = assignment.partition("=")
+        self.variables[name] = value
 
     def _tell(self) -> None:
         (self.path / "clock").write_text(str(self.now))
@@ -90,16 +105,17 @@ class Stage:
         """Ids, times that machines take, sizes and paths, by names; nothing else."""
         text = text.replace(str(self.path), "HOME")
         text = re.sub(r"\bver_[A-Za-z0-9_-]{22}", self._name, text)
-        text = re.sub(r"\bver_[A-Za-z0-9_-]{8}(?![A-Za-z0-9_-])", self._short, text)
+        text = re.sub(r"\bver_[A-Za-z0-9_-]{8}(?![A-Za-z0-9_-])", self._name, text)
+        text = re.sub(r"\bver_[A-Za-z0-9_-]+(?=…)", self._name, text)
         text = re.sub(r"(\btransitions?, )\d+(\.\d+)? (ms|s)\b", r"\1N ms", text)
         return re.sub(r"\b\d+(\.\d+)? (ms|kB|B)\b", r"N \2", text)
 
     def _name(self, found: re.Match[str]) -> str:
-        return self.names.setdefault(found[0], f"ver_{len(self.names) + 1}")
-
-    def _short(self, found: re.Match[str]) -> str:
-        whole = [name for full, name in self.names.items() if full.startswith(found[0])]
-        return whole[0] if whole else found[0]
+        shown = found[0]
+        for known, name in self.names.items():
+            if known.startswith(shown) or shown.startswith(known):
+                return name
+        return self.names.setdefault(shown, f"ver_{len(self.names) + 1}")
 
 
 @dataclass
@@ -113,14 +129,19 @@ def run_piped(stage: Stage, argv: list[str], stdin: str | None) -> Result:
     """Run a command with pipes at all ends."""
     done = subprocess.run(
         argv, cwd=stage.cwd, env=stage.environment, input=stdin or "", capture_output=True,
-        text=True, timeout=60, check=False,
+        text=True, errors="backslashreplace", timeout=60, check=False,
     )  # fmt: skip
     return Result(done.returncode, done.stdout, done.stderr)
 
 
+def run_shell(stage: Stage, argv: list[str], stdin: str | None) -> Result:
+    """Run a line of a shell with pipes at all ends."""
+    return run_piped(stage, ["sh", "-c", *argv], stdin)
+
+
 def run_in_terminal(stage: Stage, argv: list[str], stdin: str | None) -> Result:
     """Run a command whose stdout and stderr are terminals, one each."""
-    out, err = _Terminal(), _Terminal()
+    out, err = _Terminal(stage.columns), _Terminal(stage.columns)
     child = subprocess.Popen(
         argv, cwd=stage.cwd, env=stage.environment, stdin=subprocess.PIPE, stdout=out.inner,
         stderr=err.inner, text=True,
@@ -133,9 +154,9 @@ def run_in_terminal(stage: Stage, argv: list[str], stdin: str | None) -> Result:
 
 
 class _Terminal:
-    def __init__(self) -> None:
+    def __init__(self, columns: int) -> None:
         self._outer, self.inner = pty.openpty()
-        _resize(self.inner)
+        _resize(self.inner, columns)
         self.text = ""
 
     def read_in_thread(self) -> threading.Thread:
@@ -160,12 +181,12 @@ def _read_or_end(handle: int) -> bytes:
         return b""
 
 
-def _resize(handle: int) -> None:
+def _resize(handle: int, columns: int) -> None:
     import fcntl
     import struct
     import termios
 
-    fcntl.ioctl(handle, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 80, 0, 0))
+    fcntl.ioctl(handle, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
 
 
 def _plain(text: str) -> str:
@@ -190,20 +211,22 @@ def _played(lines: list[str], stage: Stage) -> Iterator[str]:
             stage.copy(rest)
         elif verb == "clock":
             stage.move(rest)
+        elif verb == "columns":
+            stage.columns = int(rest)
+        elif verb == "set":
+            stage.set(rest)
+        elif verb == "unset":
+            stage.variables[rest] = None
         elif verb in _RUNNERS:
             typed = []
             while waiting and waiting[0].startswith("< "):
                 typed.append(waiting.pop(0))
             yield from typed
             stdin = "".join(f"{line[2:]}\n" for line in typed)
-            result = _RUNNERS[verb](stage, _argv(rest), stdin)
+            result = _RUNNERS[verb](stage, [rest] if verb == "sh$" else shlex.split(rest), stdin)
             yield f"exit {result.status}"
             yield from _marked(">", stage.hide(result.stdout))
             yield from _marked("!", stage.hide(result.stderr))
-
-
-def _argv(command: str) -> list[str]:
-    return shlex.split(command)
 
 
 def _marked(mark: str, text: str) -> Iterator[str]:
@@ -213,6 +236,7 @@ def _marked(mark: str, text: str) -> Iterator[str]:
 
 _RUNNERS: dict[str, Callable[[Stage, list[str], str | None], Result]] = {
     "$": run_piped,
+    "sh$": run_shell,
     "tty$": run_in_terminal,
 }
 

@@ -9,7 +9,7 @@ from smply.config import color_wanted, load_config
 
 def test_the_flag_goes_before_the_environment() -> None:
     environment = {"SMPLY_DATA_DIR": "/from/environment"}
-    assert load_config(data_dir=Path("flag"), environment=environment).data_dir == Path("flag")
+    assert load_config(data_dir="flag", environment=environment).data_dir == Path("flag")
     assert load_config(environment=environment).data_dir == Path("/from/environment")
 
 

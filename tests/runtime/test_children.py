@@ -211,3 +211,12 @@ def test_a_directory_is_for_its_owner_alone_and_its_sockets_have_short_names(
         assert len(os.fsencode(each.path / "s12345")) < 104
         each.close()
         assert not each.path.exists()
+
+
+def test_a_home_that_is_closed_records_no_more_children(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.add(os.getpid())
+    home.close()
+    home.add(os.getpid())
+    home.remove(os.getpid())
+    assert [*(tmp_path / "children").iterdir()] == []

@@ -183,6 +183,25 @@ async def test_close_names_the_action_that_it_stops() -> None:
     ]
 
 
+async def test_a_close_that_is_interrupted_still_ends_its_processes() -> None:
+    lab = Lab(RuntimeSettings())
+    top = "async function notify() { await new Promise(() => {}); }"
+    host = await lab.host(machine('act: { target: "on", actions: notify }', top=top))
+    await step(host, 1, "act")
+    host.commit(1, 2)
+    process, home = host._process, lab.runtime._home
+    assert process is not None
+    assert process._child is not None
+    assert home is not None
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await lab.runtime.close(30.0)
+
+    assert process._child.returncode is not None
+    assert not home.path.exists()
+
+
 @pytest.mark.parametrize(("make", "off"), [(machine, OFF), (machine4, OFF_4)])
 @pytest.mark.parametrize("actions", ["() => wait()", "[() => wait()]"])
 async def test_close_gives_an_action_without_a_name_none(
