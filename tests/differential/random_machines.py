@@ -60,7 +60,7 @@ def scripts_of(seed: int, count: int) -> list[list[Step]]:
 def source_of(seed: int, mode: Mode) -> str:
     """A machine of a seed in a mode, as a module."""
     words = (MACHINES / f"words{mode.major}.js").read_text()
-    config = _written(_Drawing(seed, mode).config)
+    config = written(_Drawing(seed, mode).config)
     return (
         f"{words}\nexport default createMachine({config}, implementations);\n\n"
         "export const allowRead = () => true;\nexport const allowWrite = () => true;\n"
@@ -248,16 +248,16 @@ class _Drawing:
         return [Code(f'cancel("{id}")'), Code(f'{what}, "{id}")')]
 
 
-def _written(value: Any, indent: str = "\n") -> str:
+def written(value: Any, indent: str = "\n") -> str:
     """JavaScript of a value, a line for each property of an object."""
     if isinstance(value, Code):
         return value
     if isinstance(value, list):
-        return f"[{', '.join(_written(item, indent) for item in value)}]"
+        return f"[{', '.join(written(item, indent) for item in value)}]"
     if not isinstance(value, dict):
         return json.dumps(value)
     if not value:
         return "{}"
     deeper = indent + "  "
-    lines = (f"{deeper}{json.dumps(key)}: {_written(item, deeper)}," for key, item in value.items())
+    lines = (f"{deeper}{json.dumps(key)}: {written(item, deeper)}," for key, item in value.items())
     return "{" + "".join(lines) + indent + "}"

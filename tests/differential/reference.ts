@@ -149,8 +149,8 @@ function look(running: Running): Moment {
     states: toStrings(value),
     tags: [...tags],
     done: done ?? status === "done",
-    // A copy: an assign may change what is inside of it later.
-    context: structuredClone(context),
+    // As text: an assign may change what is inside of it later.
+    context: JSON.parse(JSON.stringify(context)),
     actions,
   };
 }
