@@ -1,4 +1,4 @@
-"""Machines that nobody would write: drawn from a seed, as sources that can be read.
+"""Machines that nobody would write: drawn from a seed or by hypothesis, as readable sources.
 
 The same seed gives the same machine in every mode, but for what the modes do not have in common.
 Whatever a machine does comes to an end: what raised and sent events set off raises and sends
@@ -16,7 +16,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from tests.differential.driver import Step
 from tests.differential.modes import MACHINES, Mode
@@ -34,6 +34,12 @@ DELAYS = (3_000, 7_000, 15_000, 21_000)
 
 PASSING = (0, 0, 10_000, 0, 20_000, 0, 0, 10_000, 0, 30_000)
 """The time that passes at each step of every script; 0 is an event."""
+
+
+class Chance(Protocol):
+    """Where numbers below 1 come from. The larger they are, the simpler is what comes of them."""
+
+    def random(self) -> float: ...
 
 
 class Code(str):
@@ -57,10 +63,11 @@ def scripts_of(seed: int, count: int) -> list[list[Step]]:
     return [[ms or {"type": rng.choice(EVENTS)} for ms in PASSING] for _ in range(count)]
 
 
-def source_of(seed: int, mode: Mode) -> str:
-    """A machine of a seed in a mode, as a module."""
+def source_of(chance: int | Chance, mode: Mode) -> str:
+    """A machine of a seed, or of another source of chance, in a mode, as a module."""
     words = (MACHINES / f"words{mode.major}.js").read_text()
-    config = written(_Drawing(seed, mode).config)
+    drawing = _Drawing(Random(chance) if isinstance(chance, int) else chance, mode)
+    config = written(drawing.config)
     return (
         f"{words}\nexport default createMachine({config}, implementations);\n\n"
         "export const allowRead = () => true;\nexport const allowWrite = () => true;\n"
@@ -70,8 +77,8 @@ def source_of(seed: int, mode: Mode) -> str:
 class _Drawing:
     """Draws one machine."""
 
-    def __init__(self, seed: int, mode: Mode) -> None:
-        self._rng = Random(seed)
+    def __init__(self, chance: Chance, mode: Mode) -> None:
+        self._rng = chance
         self._mode = mode
         self._nodes: dict[str, _Node] = {}
         self._targets: list[str] = []

@@ -1,0 +1,67 @@
+"""Whatever a machine is and wherever smply is begun anew: both come to what XState comes to.
+
+Hypothesis draws the machines, what happens to them, and where the process of Deno or the whole
+engine ends in between. It shrinks what it finds, and prints it with the machine as a module and
+with the decorator that repeats it. What it has found once stands in `KEPT`, in its shrunk form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from tests.differential.bench import Bench, Plan, Restart, open_bench
+from tests.differential.driver import Step
+from tests.differential.modes import MODES, Mode
+from tests.differential.random_machines import EVENTS, PASSING, source_of
+
+EXAMPLES = 80 if settings.get_current_profile_name() == "long" else 6
+
+
+class Drawn:
+    """Chance that hypothesis draws, and that it makes simpler when it shrinks."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self._draw = draw
+
+    def random(self) -> float:
+        return 1 - self._draw(st.integers(1, 100)) / 100
+
+
+STEPS: st.SearchStrategy[Step] = st.one_of(
+    st.sampled_from([{"type": type} for type in EVENTS]),
+    st.sampled_from(sorted({ms for ms in PASSING if ms})),
+)
+RESTARTS = st.sampled_from([*[Restart.NOTHING] * 4, Restart.PROCESS, Restart.COMMAND])
+PLANS: st.SearchStrategy[list[tuple[Restart, Step]]] = st.lists(
+    st.tuples(RESTARTS, STEPS), min_size=10, max_size=16
+)
+
+
+@st.composite
+def sources(draw: st.DrawFn, mode: Mode) -> str:
+    """Machines as modules."""
+    return source_of(Drawn(draw), mode)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with open_bench(tmp_path_factory.mktemp("bench")) as bench:
+        yield bench
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+@settings(max_examples=EXAMPLES, print_blob=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_machine_that_is_restarted_does_what_it_does_in_xstate(
+    data: Any, mode: Mode, bench: Bench
+) -> None:
+    """S32, S45, S59, S64, Q65."""
+    plan: Plan = data.draw(PLANS)
+    source = data.draw(sources(mode))
+    difference = bench.difference(source, plan)
+    assert difference is None, difference
