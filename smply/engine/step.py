@@ -99,7 +99,7 @@ class Stepper:
         if row is None:
             return None
         host.commit(answer.instance, answer.seq, row)
-        goes_on = any(type(owed) is Set and owed.due == AT_ONCE for owed in first.deliveries)
+        goes_on = any(type(owed) is Set and owed.due <= answer.ts for owed in first.deliveries)
         return Started(row, answer.answer, goes_on)
 
     async def advance(self, live: Live, asks: Sequence[Ask]) -> list[Outcome]:
@@ -196,7 +196,7 @@ def write_of(instance: int, version: bytes, step: Stepped, ask: Ask) -> StepWrit
 def _delivery(change: Delivery, ts: int) -> Set | Cancel | Clear:
     match change:
         case ("set", key, delay_ms, event):
-            if delay_ms == 0:
+            if delay_ms is None:
                 return Set(key, AT_ONCE, event, "message")
             return Set(key, ts + delay_ms, event, "timer")
         case ("cancel", key):

@@ -79,6 +79,8 @@ class _Drawing:
 
     def __init__(self, chance: Chance, mode: Mode) -> None:
         self._rng = chance
+        # A seed gives what it gave when it was kept, and that had no delays of no time.
+        self._is_seeded = isinstance(chance, Random)
         self._mode = mode
         self._nodes: dict[str, _Node] = {}
         self._targets: list[str] = []
@@ -241,8 +243,10 @@ class _Drawing:
             return [Code('either(["a1", "a3"], ["a2"])')]
         if at < 0.75:
             return [Code(f'raise("{self._pick(RAISED)}")')]
-        if at < 0.85:
+        if at < (0.85 if self._is_seeded else 0.82):
             return [Code(f'toSelf("{self._pick(SENT)}")')]
+        if at < 0.85:
+            return [Code(f'later("{self._pick(SENT)}", 0)')]
         if at < 0.95:
             return self._later()
         return [Code(f'cancel("{self._pick("xy")}")')]
