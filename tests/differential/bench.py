@@ -1,7 +1,7 @@
 """smply and XState side by side, in an event loop that a test without one can use.
 
 Unlike the fixture `world`, a bench is closed and opened again on its database: as when a command
-ends and the next one begins, nothing is left of it but what was stored.
+ends and the next one begins, nothing is left of it but what was stored. And its steps can be lost.
 """
 
 from __future__ import annotations
@@ -10,12 +10,22 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
+from typing import Any, cast
 
-from smply.runtime import Log, Runtime, RuntimeSettings
+from smply.runtime import (
+    Code,
+    Host,
+    Log,
+    Runtime,
+    RuntimeSettings,
+    Snapshot,
+    StepAnswer,
+    StepEvent,
+)
 from tests.conftest import ManualClock, World, open_world
 from tests.differential.driver import (
     Moment,
@@ -34,17 +44,52 @@ SHRINKING_SECONDS_MAX = 120.0
 """After that, hypothesis has to be content with what it has found."""
 
 
-class Restart(StrEnum):
-    """What is begun anew before a step."""
+class Mishap(StrEnum):
+    """What befalls smply before a step, or in it."""
 
-    NOTHING = "nothing"
-    PROCESS = "process"
+    NONE = "none"
+    DISCARD = "discard"
+    """The step is made and dropped, as one that lost a race, and made again."""
+    KILL = "kill"
     """Every process of Deno is killed."""
-    COMMAND = "command"
+    REOPEN = "reopen"
     """The engine, its store and its processes are closed and opened again."""
 
 
-Plan = Sequence[tuple[Restart, Step]]
+Plan = Sequence[tuple[Mishap, Step]]
+
+
+class _Hasty:
+    """A host whose steps are lost when they are made for the first time, if `runtime` says so."""
+
+    def __init__(self, runtime: _HastyRuntime, host: Host) -> None:
+        self._runtime = runtime
+        self._host = host
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._host, name)
+
+    async def step(
+        self, instance: int, name: str, base: int, snapshot: Callable[[], Snapshot],
+        events: Sequence[StepEvent],
+    ) -> list[StepAnswer]:  # fmt: skip
+        if not self._runtime.hasty:
+            return await self._host.step(instance, name, base, snapshot, events)
+        lost = await self._host.step(instance, name, base, snapshot, events)
+        self._host.drop(instance, base + 1)
+        again = await self._host.step(instance, name, base, snapshot, events)
+        assert again == lost
+        return again
+
+
+class _HastyRuntime(Runtime):
+    """A runtime whose hosts can be made hasty."""
+
+    hasty = False
+
+    async def host(self, key: Hashable, load: Callable[[], Code]) -> Host:
+        host = await super().host(key, load)
+        return cast(Host, _Hasty(self, host))
 
 
 class Bench:
@@ -67,6 +112,10 @@ class Bench:
     async def stop(self) -> None:
         await self._open.aclose()
         await self._reference.stop()
+
+    def moments(self, source: str, plan: Plan) -> list[Moment]:
+        """What smply makes of a machine, at the start and after each step."""
+        return self._runner.run(self._through_smply(Run(next(self._names), source, []), plan))
 
     def difference(self, source: str, plan: Plan) -> str | None:
         """Where smply and XState part, or None if they do not; it is remembered."""
@@ -94,8 +143,8 @@ class Bench:
         await publish(self._world, run)
         await create(self._world, run.name, run.name)
         moments = [await look(self._world, run.name, run.name)]
-        for restart, step in plan:
-            await self._restart(restart)
+        for mishap, step in plan:
+            await self._befall(mishap)
             self._heard.clear()
             if isinstance(step, int):
                 self._clock.time += step
@@ -103,15 +152,16 @@ class Bench:
         assert not self._world.notices
         return moments
 
-    async def _restart(self, restart: Restart) -> None:
-        if restart is Restart.PROCESS:
+    async def _befall(self, mishap: Mishap) -> None:
+        self._runtime.hasty = mishap is Mishap.DISCARD
+        if mishap is Mishap.KILL:
             await kill_processes(self._runtime, self._world.org)
-        elif restart is Restart.COMMAND:
+        elif mishap is Mishap.REOPEN:
             await self._open.aclose()
             await self._enter()
 
     async def _enter(self) -> None:
-        self._runtime = Runtime(RuntimeSettings(processes_max=2), self._hear)
+        self._runtime = _HastyRuntime(RuntimeSettings(processes_max=2), self._hear)
         self._open.push_async_callback(self._runtime.close, 0.0)
         world = open_world(self._directory / "smply.db", self._clock, self._runtime, self._heard)
         self._world: World = await self._open.enter_async_context(world)

@@ -1,11 +1,12 @@
-"""XState by itself, started once for the run."""
+"""XState by itself, and smply beside it, started once for the run."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.differential.bench import Bench, open_bench
 from tests.differential.driver import Reference
 
 
@@ -16,3 +17,9 @@ async def reference(
     started = await Reference.start(tmp_path_factory.mktemp("reference"))
     yield started
     await started.stop()
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with open_bench(tmp_path_factory.mktemp("bench")) as bench:
+        yield bench

@@ -7,14 +7,13 @@ with the decorator that repeats it. What it has found once stands in `KEPT`, in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.differential.bench import Bench, Plan, Restart, open_bench
+from tests.differential.bench import Bench, Mishap, Plan
 from tests.differential.driver import Step
 from tests.differential.modes import MODES, Mode
 from tests.differential.random_machines import EVENTS, PASSING, source_of
@@ -36,9 +35,9 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
     st.sampled_from([{"type": type} for type in EVENTS]),
     st.sampled_from(sorted({ms for ms in PASSING if ms})),
 )
-RESTARTS = st.sampled_from([*[Restart.NOTHING] * 4, Restart.PROCESS, Restart.COMMAND])
-PLANS: st.SearchStrategy[list[tuple[Restart, Step]]] = st.lists(
-    st.tuples(RESTARTS, STEPS), min_size=10, max_size=16
+MISHAPS = st.sampled_from([*[Mishap.NONE] * 3, Mishap.DISCARD, Mishap.KILL, Mishap.REOPEN])
+PLANS: st.SearchStrategy[list[tuple[Mishap, Step]]] = st.lists(
+    st.tuples(MISHAPS, STEPS), min_size=10, max_size=16
 )
 
 
@@ -46,12 +45,6 @@ PLANS: st.SearchStrategy[list[tuple[Restart, Step]]] = st.lists(
 def sources(draw: st.DrawFn, mode: Mode) -> str:
     """Machines as modules."""
     return source_of(Drawn(draw), mode)
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with open_bench(tmp_path_factory.mktemp("bench")) as bench:
-        yield bench
 
 
 @pytest.mark.parametrize("mode", MODES, ids=str)
