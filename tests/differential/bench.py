@@ -40,8 +40,15 @@ from tests.differential.driver import (
     take,
 )
 
-SHRINKING_SECONDS_MAX = 120.0
-"""After that, hypothesis has to be content with what it has found."""
+SHRINKING_SECONDS_MAX = 90.0
+"""Hypothesis would go on until the whole run is ended for taking too long."""
+
+
+class Smallest(BaseException):
+    """The smallest difference that was found in the time there is.
+
+    Hypothesis takes an Exception for one more failure that is to be shrunk.
+    """
 
 
 class Mishap(StrEnum):
@@ -102,8 +109,8 @@ class Bench:
         self._heard: list[Log] = []
         self._open = AsyncExitStack()
         self._names = (f"machine-{n}" for n in itertools.count())
-        self._found: dict[tuple[str, str], str | None] = {}
-        self._found_first: float | None = None
+        self._found: list[str] = []
+        self._shrunk_by: float | None = None
 
     async def start(self) -> None:
         self._reference = await Reference.start(self._directory)
@@ -118,14 +125,22 @@ class Bench:
         return self._runner.run(self._through_smply(Run(next(self._names), source, []), plan))
 
     def difference(self, source: str, plan: Plan) -> str | None:
-        """Where smply and XState part, or None if they do not; it is remembered."""
-        key = (source, json.dumps(plan))
-        is_late = self._found_first and time.monotonic() > self._found_first + SHRINKING_SECONDS_MAX
-        if key not in self._found and not is_late:
-            self._found[key] = self._runner.run(self._difference(source, plan))
-            if self._found[key] is not None:
-                self._found_first = self._found_first or time.monotonic()
-        return self._found.get(key)
+        """Where smply and XState part, or None if they do not.
+
+        Raises Smallest when a search for the smallest difference has taken long enough.
+        """
+        found = self._runner.run(self._difference(source, plan))
+        if found is not None:
+            self._found.append(found)
+            self._shrunk_by = self._shrunk_by or time.monotonic() + SHRINKING_SECONDS_MAX
+        if self._shrunk_by and time.monotonic() > self._shrunk_by:
+            raise Smallest(min(self._found, key=len))
+        return found
+
+    def forget(self) -> None:
+        """Begin a new search."""
+        self._found = []
+        self._shrunk_by = None
 
     async def _difference(self, source: str, plan: Plan) -> str | None:
         ours = await self._through_smply(Run(next(self._names), source, []), plan)

@@ -20,6 +20,12 @@ async def reference(
 
 
 @pytest.fixture(scope="session")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def shared_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     with open_bench(tmp_path_factory.mktemp("bench")) as bench:
         yield bench
+
+
+@pytest.fixture
+def bench(shared_bench: Bench) -> Bench:
+    shared_bench.forget()
+    return shared_bench

@@ -13,8 +13,9 @@ XState keeps no account of the older one and smply does (Q65).
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any, Protocol, TypeVar
 
@@ -41,6 +42,17 @@ class Chance(Protocol):
 
     def random(self) -> float: ...
 
+    def together(self, draw: Callable[[], T]) -> T:
+        """What `draw` draws: a part that can be made simpler as a whole."""
+        ...
+
+
+class Seeded(Random):
+    """Chance that is the same for the same seed."""
+
+    def together(self, draw: Callable[[], T]) -> T:
+        return draw()
+
 
 class Code(str):
     """An expression of JavaScript."""
@@ -66,7 +78,7 @@ def scripts_of(seed: int, count: int) -> list[list[Step]]:
 def source_of(chance: int | Chance, mode: Mode) -> str:
     """A machine of a seed, or of another source of chance, in a mode, as a module."""
     words = (MACHINES / f"words{mode.major}.js").read_text()
-    drawing = _Drawing(Random(chance) if isinstance(chance, int) else chance, mode)
+    drawing = _Drawing(Seeded(chance) if isinstance(chance, int) else chance, mode)
     config = written(drawing.config)
     return (
         f"{words}\nexport default createMachine({config}, implementations);\n\n"
@@ -80,7 +92,7 @@ class _Drawing:
     def __init__(self, chance: Chance, mode: Mode) -> None:
         self._rng = chance
         # A seed gives what it gave when it was kept, and that had no delays of no time.
-        self._is_seeded = isinstance(chance, Random)
+        self._is_seeded = isinstance(chance, Seeded)
         self._mode = mode
         self._nodes: dict[str, _Node] = {}
         self._targets: list[str] = []
@@ -162,7 +174,10 @@ class _Drawing:
         if not node.children:
             return {}
         inside: dict[str, Any] = {
-            "states": {child.key: self._state(child) for child in node.children}
+            "states": {
+                child.key: self._rng.together(partial(self._state, child))
+                for child in node.children
+            }
         }
         if node.kind == "parallel":
             inside["type"] = "parallel"
@@ -189,6 +204,9 @@ class _Drawing:
 
     def _move(self, node: _Node, calm: bool = False, alone: bool = False) -> dict[str, Any]:
         """`alone`: nobody else takes that event."""
+        return self._rng.together(partial(self._move_from, node, calm, alone))
+
+    def _move_from(self, node: _Node, calm: bool, alone: bool) -> dict[str, Any]:
         move = {"actions": self._actions(0.6, calm), **self._guard(0.3)}
         target = self._pick(self._targets)
         if self._chance(0.85) and self._may_go(node.id, target, alone):
@@ -222,6 +240,9 @@ class _Drawing:
     # Actions.
 
     def _actions(self, probability: float, calm: bool = False) -> list[Any]:
+        return self._rng.together(partial(self._some_actions, probability, calm))
+
+    def _some_actions(self, probability: float, calm: bool) -> list[Any]:
         actions: list[Any] = []
         while len(actions) < 4 and self._chance(probability):
             more = self._action(calm)

@@ -7,7 +7,8 @@ with the decorator that repeats it. What it has found once stands in `KEPT`, in 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import hypothesis.strategies as st
 import pytest
@@ -17,6 +18,8 @@ from tests.differential.bench import Bench, Mishap, Plan
 from tests.differential.driver import Step
 from tests.differential.modes import MODES, Mode
 from tests.differential.random_machines import EVENTS, PASSING, source_of
+
+T = TypeVar("T")
 
 EXAMPLES = 80 if settings.get_current_profile_name() == "long" else 6
 
@@ -29,6 +32,9 @@ class Drawn:
 
     def random(self) -> float:
         return 1 - self._draw(st.integers(1, 100)) / 100
+
+    def together(self, draw: Callable[[], T]) -> T:
+        return self._draw(st.builds(draw))
 
 
 STEPS: st.SearchStrategy[Step] = st.one_of(
