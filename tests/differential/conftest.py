@@ -8,6 +8,7 @@ import pytest
 
 from tests.differential.bench import Bench, open_bench
 from tests.differential.driver import Reference
+from tests.runtime.conftest import lab, shared_lab
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +18,9 @@ async def reference(
     started = await Reference.start(tmp_path_factory.mktemp("reference"))
     yield started
     await started.stop()
+
+
+__all__ = ["bench", "lab", "reference", "shared_bench", "shared_lab"]
 
 
 @pytest.fixture(scope="session")

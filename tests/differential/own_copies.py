@@ -15,13 +15,16 @@ from smply.runtime import sandbox
 from tests.differential.modes import Mode
 
 COPIES = {
-    "4.33.0": Mode(4),
-    "4.38.3": Mode(4, predictable=False),
-    "5.0.0": Mode(5),
-    "5.18.2": Mode(5),
-    "5.33.3": Mode(5),
+    "4.33.0": (Mode(4), Mode(4, predictable=False)),
+    "4.38.3": (Mode(4), Mode(4, predictable=False)),
+    "5.0.0": (Mode(5),),
+    "5.18.2": (Mode(5),),
+    "5.19.4": (Mode(5),),
+    "5.33.3": (Mode(5),),
 }
-"""Releases of XState, each with a mode to try it in."""
+"""Releases of XState, each with the modes that it has."""
+
+PAIRS = [(release, mode) for release, modes in COPIES.items() for mode in modes]
 
 _PINS = Path(__file__).parent / "copies"
 _ESBUILD = [
