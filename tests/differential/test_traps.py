@@ -7,18 +7,19 @@ from collections.abc import Sequence
 
 import pytest
 
-from smply.contract import PLATFORM_EVENTS
 from smply.errors import InvalidParameter, NotBuilt
 from smply.runtime import Failed, Snapshot, StepEvent, Stepped
 from tests.conftest import World
 from tests.differential.bench import Bench, Mishap, Plan
 from tests.differential.driver import script
 from tests.differential.modes import MACHINES, MODES, Mode
-from tests.runtime.support import AUTH, OFF_4, Lab, event, machine, machine4, step
+from tests.runtime.support import AUTH, OFF, OFF_4, Lab, event, machine, machine4, step
 
 MODE = pytest.mark.parametrize("mode", MODES, ids=str)
 ASYNC = pytest.mark.anyio
 AUTHORIZERS = "export const allowRead = () => true; export const allowWrite = () => true;"
+FORBIDDEN = """xstate. done.invoke. done.state. error.platform. error.execution
+error.communication statebacked."""
 MISHAPS = (Mishap.NONE, Mishap.KILL, Mishap.DISCARD)
 
 
@@ -136,12 +137,16 @@ def test_a_timer_of_no_time_comes_after_what_is_sent_at_once(mode: Mode, bench: 
     require_same(bench, mode, config, "go go go")
 
 
+@ASYNC
 @MODE
-def test_a_timer_of_no_time_set_at_the_start_is_made_before_the_answer(
-    mode: Mode, bench: Bench
+async def test_a_timer_of_no_time_set_at_the_start_is_made_before_the_answer(
+    mode: Mode, world: World
 ) -> None:
-    config = 'entry: later("T0", 0), on: { T0: { actions: [bump(1), say("T0")] } }'
-    require_same(bench, mode, config, "a b")
+    """S28."""
+    source = source_of(mode, 'initial: "a", states: { a: { after: { 0: "b" } }, b: {} }')
+    await world.client.machines.create("m")
+    await world.client.versions.create("m", source.encode(), make_current=True)
+    assert (await world.client.instances.create("m", "one")).state == "b"
 
 
 # Order.
@@ -194,6 +199,23 @@ def test_an_event_after_the_end_changes_nothing_and_no_timer_outlives_it(
 
 
 @ASYNC
+@MODE
+async def test_the_end_of_a_machine_drops_its_timers(mode: Mode, lab: Lab) -> None:
+    """xstate-facts 5: XState does so without a word; what the last step sets is dropped as well."""
+    config = """initial: "a", states: {
+      a: { entry: later("T0", 3_000), on: { end: "z" } },
+      z: { type: "final", entry: later("T0", 3_000) },
+    }"""
+    host = await lab.host(source_of(mode, config))
+    started = await host.start("a", 1_000, b"{}", AUTH)
+    assert isinstance(started, Stepped), started
+    host.commit(started.instance, 1, 1)
+    [ended] = await host.step(1, "a", 1, lambda: OFF, [event("end")])
+    assert isinstance(ended, Stepped), ended
+    assert (len(started.deliveries), ended.deliveries) == (1, [("clear",)])
+
+
+@ASYNC
 @pytest.mark.parametrize("handled", [True, False])
 @pytest.mark.parametrize("major", [4, 5])
 async def test_an_error_event_that_nobody_handles_ends_a_machine_of_xstate_5_alone(
@@ -217,7 +239,7 @@ async def test_an_error_event_that_nobody_handles_ends_a_machine_of_xstate_5_alo
 
 
 @ASYNC
-@pytest.mark.parametrize("kind", PLATFORM_EVENTS)
+@pytest.mark.parametrize("kind", FORBIDDEN.split())
 async def test_no_client_can_forge_an_event_of_the_platform(kind: str, world: World) -> None:
     """Q64: in XState 5 `xstate.stop` stops, `xstate.error.actor` fails an instance for good."""
     await world.client.machines.create("m")
