@@ -1,8 +1,8 @@
-"""Whatever a machine is and wherever smply is begun anew: both come to what XState comes to.
+"""Whatever a machine is and whatever befalls smply: it comes to what XState comes to.
 
-Hypothesis draws the machines, what happens to them, and where the process of Deno or the whole
-engine ends in between. It shrinks what it finds, and prints it with the machine as a module and
-with the decorator that repeats it. What it has found once stands in `KEPT`, in its shrunk form.
+Hypothesis draws the machines, what happens to them, and in between steps that are lost, processes
+of Deno that are killed, and the whole engine closed and opened again. What it finds is made small
+and printed as a module with its steps; it becomes a test by a name of its own in `test_traps.py`.
 """
 
 from __future__ import annotations
