@@ -149,7 +149,7 @@ class Bench:
         if place is None:
             return None
         return (
-            f"{source}\nwith {json.dumps(plan)}, after step {place} of them\n"
+            f"{source}\nafter the start and {json.dumps(plan[:place])}\n"
             f"XState:\n{theirs[place]}\nsmply:\n{ours[place]}\n"
         )
 
