@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
 import os
@@ -110,11 +111,12 @@ def bundle(runtime: Runtime) -> Callable[[str], Awaitable[bytes]]:
     return build
 
 
-@pytest.fixture
-async def world(tmp_path: Path, runtime: Runtime, heard: list[Log]) -> AsyncIterator[World]:
-    heard.clear()
-    clock = ManualClock()
-    store = await open_store(tmp_path / "smply.db", clock.now())
+@contextlib.asynccontextmanager
+async def open_world(
+    database: Path, clock: ManualClock, runtime: Runtime, heard: list[Log]
+) -> AsyncIterator[World]:
+    """A server on a database, which may be there already, until it is closed again."""
+    store = await open_store(database, clock.now())
     notices: list[str] = []
     settings = EngineSettings(deliver_on_read=True)
     engine = Engine(store, runtime, clock, settings, notices.append)
@@ -124,6 +126,13 @@ async def world(tmp_path: Path, runtime: Runtime, heard: list[Log]) -> AsyncIter
     async with AsyncClient("http://test.smply", transport=transport) as client:
         yield World(clock, store, engine, client, owner.org, notices, heard)
     await store.close()
+
+
+@pytest.fixture
+async def world(tmp_path: Path, runtime: Runtime, heard: list[Log]) -> AsyncIterator[World]:
+    heard.clear()
+    async with open_world(tmp_path / "smply.db", ManualClock(), runtime, heard) as world:
+        yield world
 
 
 @pytest.fixture

@@ -258,13 +258,13 @@ def write_of(instance: int, version: bytes, step: Stepped, ask: Ask) -> StepWrit
 
 
 def _goes_on(step: StepWrite) -> bool:
-    return any(type(owed) is Set and owed.due == AT_ONCE for owed in step.deliveries)
+    return any(type(owed) is Set and owed.due <= step.ts for owed in step.deliveries)
 
 
 def _delivery(change: Delivery, ts: int) -> Set | Cancel | Clear:
     match change:
         case ("set", key, delay_ms, event):
-            if delay_ms == 0:
+            if delay_ms is None:
                 return Set(key, AT_ONCE, event, "message")
             return Set(key, ts + delay_ms, event, "timer")
         case ("cancel", key):

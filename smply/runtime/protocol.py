@@ -73,11 +73,14 @@ class StepEvent(Struct, frozen=True):
 
 
 Delivery = (
-    tuple[Literal["set"], str | None, int, str]
+    tuple[Literal["set"], str | None, int | None, str]
     | tuple[Literal["cancel"], str]
     | tuple[Literal["clear"]]
 )
-"""`("set", key | None, delay in ms, event's JSON)`, `("cancel", key)` or `("clear",)`."""
+"""`("set", key | None, delay in ms | None, event's JSON)`, `("cancel", key)` or `("clear",)`.
+
+None is an event sent at once, which comes before a timer of no time.
+"""
 
 
 class Stepped(Struct, frozen=True):
@@ -235,7 +238,7 @@ class CheckedWire(_FromHost, frozen=True, tag="checked"):
 
 class SetWire(_FromHost, frozen=True, tag="set"):
     key: str | None
-    delay_ms: int
+    delay_ms: int | None
     event: Raw
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, convert
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from smply.runtime import Runtime, sandbox
 from tests.conftest import World
@@ -116,16 +116,16 @@ async def through_smply(
     world: World, runtime: Runtime, runs: Sequence[Run]
 ) -> list[list[list[Moment]]]:
     """What smply makes of all scripts of all runs: of each run, of each script, its moments."""
-    await asyncio.gather(*(_publish(world, run) for run in runs))
+    await asyncio.gather(*(publish(world, run) for run in runs))
     pairs = [(run, n) for run in runs for n in range(len(run.scripts))]
-    await asyncio.gather(*(_create(world, run.name, _name(run, n)) for run, n in pairs))
-    moments = [[await _look(world, run.name, _name(run, n))] for run, n in pairs]
+    await asyncio.gather(*(create(world, run.name, _name(run, n)) for run, n in pairs))
+    moments = [[await look(world, run.name, _name(run, n))] for run, n in pairs]
     for steps in zip(*(run.scripts[n] for run, n in pairs), strict=True):
         assert await kill_processes(runtime, world.org) == len(runs)
         world.logs.clear()
         world.clock.time += _passing(steps)
         seen = await asyncio.gather(
-            *(_take(world, run.name, _name(run, n), step)
+            *(take(world, run.name, _name(run, n), step)
               for (run, n), step in zip(pairs, steps, strict=True))
         )  # fmt: skip
         for each, moment in zip(moments, seen, strict=True):
@@ -151,6 +151,21 @@ async def kill_processes(runtime: Runtime, org: bytes) -> int:
     return len(living)
 
 
+async def alone_through_smply(world: World, run: Run) -> list[Moment]:
+    """What smply makes of the one script of a run whose processes are left alone."""
+    [script] = run.scripts
+    await publish(world, run)
+    await create(world, run.name, run.name)
+    moments = [await look(world, run.name, run.name)]
+    for step in script:
+        if isinstance(step, int):
+            world.clock.time += step
+        seen = await take(world, run.name, run.name, step)
+        before = sum(len(moment.actions) for moment in moments)
+        moments.append(replace(seen, actions=seen.actions[before:]))
+    return moments
+
+
 def _name(run: Run, n: int) -> str:
     return f"{run.name}-{n}"
 
@@ -161,22 +176,22 @@ def _passing(steps: Sequence[Step]) -> int:
     return passing.pop()
 
 
-async def _publish(world: World, run: Run) -> None:
+async def publish(world: World, run: Run) -> None:
     await world.client.machines.create(run.name)
     await world.client.versions.create(run.name, run.source.encode(), make_current=True)
 
 
-async def _create(world: World, machine: str, name: str) -> None:
+async def create(world: World, machine: str, name: str) -> None:
     await world.client.instances.create(machine, name)
 
 
-async def _take(world: World, machine: str, name: str, step: Step) -> Moment:
+async def take(world: World, machine: str, name: str, step: Step) -> Moment:
     if not isinstance(step, int):
         await world.client.instances.send(machine, name, step)
-    return await _look(world, machine, name)
+    return await look(world, machine, name)
 
 
-async def _look(world: World, machine: str, name: str) -> Moment:
+async def look(world: World, machine: str, name: str) -> Moment:
     # The process answers this read after it has run all actions and told what they said.
     shown = await world.client.instances.get(machine, name)
     admin = await world.client.instances.get_admin(machine, name)

@@ -15,13 +15,16 @@ from smply.runtime import sandbox
 from tests.differential.modes import Mode
 
 COPIES = {
-    "4.33.0": Mode(4),
-    "4.38.3": Mode(4, predictable=False),
-    "5.0.0": Mode(5),
-    "5.18.2": Mode(5),
-    "5.33.3": Mode(5),
+    "4.33.0": (Mode(4), Mode(4, predictable=False)),
+    "4.38.3": (Mode(4), Mode(4, predictable=False)),
+    "5.0.0": (Mode(5),),
+    "5.18.2": (Mode(5),),
+    "5.19.4": (Mode(5),),
+    "5.33.3": (Mode(5),),
 }
-"""Releases of XState, each with a mode to try it in."""
+"""Releases of XState, each with the modes that it has."""
+
+PAIRS = [(release, mode) for release, modes in COPIES.items() for mode in modes]
 
 _PINS = Path(__file__).parent / "copies"
 _ESBUILD = [
@@ -33,19 +36,20 @@ _ESBUILD = [
 def bundle_all(directory: Path, sources: Mapping[str, tuple[str, str]]) -> dict[str, str]:
     """Bundles of modules by name; each is told with the release that it is to carry."""
     shutil.copytree(_PINS, directory, dirs_exist_ok=True)
-    _deno(directory, "install", "--quiet", "--frozen")
+    deno(directory, "install", "--quiet", "--frozen")
     for name, (release, source) in sources.items():
         own = source.replace(f"npm:xstate@{release[0]}", f"xstate-{release}")
         (directory / f"{name}.js").write_text(own)
     esbuild = str(sandbox.DIST / "esbuild-wasm" / "bin" / "esbuild")
     files = [f"{name}.js" for name in sources]
-    _deno(
+    deno(
         directory, "run", "--quiet", "-A", "--no-config", "--unstable-detect-cjs", esbuild,
         *files, *_ESBUILD,
     )  # fmt: skip
     return {name: (directory / "out" / f"{name}.js").read_text() for name in sources}
 
 
-def _deno(directory: Path, *arguments: str) -> None:
+def deno(directory: Path, *arguments: str) -> None:
+    """Run Deno in a directory, with what it has cached and what npm gives it."""
     env = {**os.environ, "NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1"}
     subprocess.run([sandbox.find_deno(), *arguments], cwd=directory, env=env, check=True)

@@ -1,4 +1,4 @@
-"""Machines that nobody would write: drawn from a seed, as sources that can be read.
+"""Machines that nobody would write: drawn from a seed or by hypothesis, as readable sources.
 
 The same seed gives the same machine in every mode, but for what the modes do not have in common.
 Whatever a machine does comes to an end: what raised and sent events set off raises and sends
@@ -13,10 +13,11 @@ XState keeps no account of the older one and smply does (Q65).
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from tests.differential.driver import Step
 from tests.differential.modes import MACHINES, Mode
@@ -34,6 +35,23 @@ DELAYS = (3_000, 7_000, 15_000, 21_000)
 
 PASSING = (0, 0, 10_000, 0, 20_000, 0, 0, 10_000, 0, 30_000)
 """The time that passes at each step of every script; 0 is an event."""
+
+
+class Chance(Protocol):
+    """Where numbers below 1 come from. The larger they are, the simpler is what comes of them."""
+
+    def random(self) -> float: ...
+
+    def together(self, draw: Callable[[], T]) -> T:
+        """What `draw` draws: a part that can be made simpler as a whole."""
+        ...
+
+
+class Seeded(Random):
+    """Chance that is the same for the same seed."""
+
+    def together(self, draw: Callable[[], T]) -> T:
+        return draw()
 
 
 class Code(str):
@@ -57,10 +75,11 @@ def scripts_of(seed: int, count: int) -> list[list[Step]]:
     return [[ms or {"type": rng.choice(EVENTS)} for ms in PASSING] for _ in range(count)]
 
 
-def source_of(seed: int, mode: Mode) -> str:
-    """A machine of a seed in a mode, as a module."""
+def source_of(chance: int | Chance, mode: Mode) -> str:
+    """A machine of a seed, or of another source of chance, in a mode, as a module."""
     words = (MACHINES / f"words{mode.major}.js").read_text()
-    config = _written(_Drawing(seed, mode).config)
+    drawing = _Drawing(Seeded(chance) if isinstance(chance, int) else chance, mode)
+    config = written(drawing.config)
     return (
         f"{words}\nexport default createMachine({config}, implementations);\n\n"
         "export const allowRead = () => true;\nexport const allowWrite = () => true;\n"
@@ -70,8 +89,10 @@ def source_of(seed: int, mode: Mode) -> str:
 class _Drawing:
     """Draws one machine."""
 
-    def __init__(self, seed: int, mode: Mode) -> None:
-        self._rng = Random(seed)
+    def __init__(self, chance: Chance, mode: Mode) -> None:
+        self._rng = chance
+        # A seed gives what it gave when it was kept, and that had no delays of no time.
+        self._is_seeded = isinstance(chance, Seeded)
         self._mode = mode
         self._nodes: dict[str, _Node] = {}
         self._targets: list[str] = []
@@ -153,7 +174,10 @@ class _Drawing:
         if not node.children:
             return {}
         inside: dict[str, Any] = {
-            "states": {child.key: self._state(child) for child in node.children}
+            "states": {
+                child.key: self._rng.together(partial(self._state, child))
+                for child in node.children
+            }
         }
         if node.kind == "parallel":
             inside["type"] = "parallel"
@@ -180,6 +204,9 @@ class _Drawing:
 
     def _move(self, node: _Node, calm: bool = False, alone: bool = False) -> dict[str, Any]:
         """`alone`: nobody else takes that event."""
+        return self._rng.together(partial(self._move_from, node, calm, alone))
+
+    def _move_from(self, node: _Node, calm: bool, alone: bool) -> dict[str, Any]:
         move = {"actions": self._actions(0.6, calm), **self._guard(0.3)}
         target = self._pick(self._targets)
         if self._chance(0.85) and self._may_go(node.id, target, alone):
@@ -213,6 +240,9 @@ class _Drawing:
     # Actions.
 
     def _actions(self, probability: float, calm: bool = False) -> list[Any]:
+        return self._rng.together(partial(self._some_actions, probability, calm))
+
+    def _some_actions(self, probability: float, calm: bool) -> list[Any]:
         actions: list[Any] = []
         while len(actions) < 4 and self._chance(probability):
             more = self._action(calm)
@@ -234,8 +264,10 @@ class _Drawing:
             return [Code('either(["a1", "a3"], ["a2"])')]
         if at < 0.75:
             return [Code(f'raise("{self._pick(RAISED)}")')]
-        if at < 0.85:
+        if at < (0.85 if self._is_seeded else 0.82):
             return [Code(f'toSelf("{self._pick(SENT)}")')]
+        if at < 0.85:
+            return [Code(f'later("{self._pick(SENT)}", 0)')]
         if at < 0.95:
             return self._later()
         return [Code(f'cancel("{self._pick("xy")}")')]
@@ -248,16 +280,16 @@ class _Drawing:
         return [Code(f'cancel("{id}")'), Code(f'{what}, "{id}")')]
 
 
-def _written(value: Any, indent: str = "\n") -> str:
+def written(value: Any, indent: str = "\n") -> str:
     """JavaScript of a value, a line for each property of an object."""
     if isinstance(value, Code):
         return value
     if isinstance(value, list):
-        return f"[{', '.join(_written(item, indent) for item in value)}]"
+        return f"[{', '.join(written(item, indent) for item in value)}]"
     if not isinstance(value, dict):
         return json.dumps(value)
     if not value:
         return "{}"
     deeper = indent + "  "
-    lines = (f"{deeper}{json.dumps(key)}: {_written(item, deeper)}," for key, item in value.items())
+    lines = (f"{deeper}{json.dumps(key)}: {written(item, deeper)}," for key, item in value.items())
     return "{" + "".join(lines) + indent + "}"

@@ -32,7 +32,7 @@ interface Running {
 
 interface Module {
   default: unknown;
-  run(machine: unknown, options: { clock: Clock }): Running;
+  run(machine: unknown, options: { clock: Clock; input: unknown }): Running;
 }
 
 interface Moment {
@@ -56,7 +56,7 @@ class Clock {
   #timers = new Map<number, Timer>();
 
   setTimeout = (fire: () => void, delay: number): number => {
-    this.#timers.set(++this.#made, { due: this.#now + Math.max(0, delay), fire });
+    this.#timers.set(++this.#made, { due: this.#now + (delay > 0 ? delay : 0), fire });
     return this.#made;
   };
 
@@ -85,7 +85,7 @@ class Clock {
 const print = console.log;
 let said: string[] = [];
 // Before XState is loaded, which keeps the console that it finds.
-console.log = (...parts: unknown[]) => void said.push(parts.join(" "));
+console.log = (...parts: unknown[]) => void said.push(parts.map(String).join(" "));
 
 const { State } = await import("npm:xstate@4");
 const toStrings: (value: unknown) => string[] = (value) =>
@@ -125,7 +125,7 @@ async function runScript(source: string, script: (number | Event)[]): Promise<Mo
   const module = await load(source);
   const clock = new Clock();
   said = [];
-  const running = module.run(module.default, { clock });
+  const running = module.run(module.default, { clock, input: {} });
   running.subscribe({ error() {} });
   running.start();
   clock.pass(0);
@@ -149,8 +149,8 @@ function look(running: Running): Moment {
     states: toStrings(value),
     tags: [...tags],
     done: done ?? status === "done",
-    // A copy: an assign may change what is inside of it later.
-    context: structuredClone(context),
+    // As text: an assign may change what is inside of it later.
+    context: JSON.parse(JSON.stringify(context)),
     actions,
   };
 }

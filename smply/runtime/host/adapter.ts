@@ -27,9 +27,15 @@ export interface Adapter {
 
 const DELAY_MS_MAX = 100 * 365 * 24 * 3600 * 1000;
 
+/** A delivery to the instance itself that was sent without a delay. */
+export function deliverAtOnce(event: unknown): Delivery {
+  requireType(event);
+  return ["set", null, null, eventText(event)];
+}
+
 /**
- * A delivery to the instance itself. Like `setTimeout`, no number and a negative one mean at once;
- * what is too long to mean anything is refused.
+ * A timer of the instance. Like `setTimeout`, no number and a negative one mean no time; what is
+ * too long to mean anything is refused.
  */
 export function deliver(key: unknown, delay: number, event: unknown): Delivery {
   requireType(event);

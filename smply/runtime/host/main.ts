@@ -155,7 +155,7 @@ function stepAll(
 
 /** What the machine sends itself at once comes before any event that waits. */
 function endsRun(effects: boolean, deliveries: readonly (readonly unknown[])[]): boolean {
-  return effects || deliveries.some(([name, , delay]) => name === "set" && delay === 0);
+  return effects || deliveries.some(([name, , delay]) => name === "set" && !delay);
 }
 
 function read(

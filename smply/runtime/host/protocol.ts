@@ -24,7 +24,11 @@ export interface Texts {
 }
 
 /** What a step owes later: `set` has key, delay in ms and the event's JSON text. */
-export type Delivery = ["set", string | null, number, string] | ["cancel", string] | ["clear"];
+/** An event to be set has a delay in ms; null comes at once, and so before a timer of no time. */
+export type Delivery =
+  | ["set", string | null, number | null, string]
+  | ["cancel", string]
+  | ["clear"];
 
 export type StepEvent = [
   ts: number,

@@ -6,7 +6,15 @@
  * take the final context.
  */
 
-import { type Adapter, copyPlain, deliver, noType, type Outcome, requireType } from "./adapter.ts";
+import {
+  type Adapter,
+  copyPlain,
+  deliver,
+  deliverAtOnce,
+  noType,
+  type Outcome,
+  requireType,
+} from "./adapter.ts";
 import type { Effect } from "./effects.ts";
 import { isError, wrapGuard } from "./errors.ts";
 import { toJson } from "./json.ts";
@@ -234,7 +242,7 @@ function sendToSelf(action: Action4): Delivery {
   const { to, delay, id, _event } = action;
   if (to && to !== "#_internal") refuse(SEND_REFUSED);
   const event = _event!.data;
-  return typeof delay === "number" ? deliver(id, delay, event) : deliver(null, 0, event);
+  return typeof delay === "number" ? deliver(id, delay, event) : deliverAtOnce(event);
 }
 
 function print({ label, value }: Action4): void {

@@ -7,7 +7,14 @@
  * from 5.19 on they arrive through `actionExecutor`, with a type.
  */
 
-import { type Adapter, copyPlain, deliver, type Outcome, requireType } from "./adapter.ts";
+import {
+  type Adapter,
+  copyPlain,
+  deliver,
+  deliverAtOnce,
+  type Outcome,
+  requireType,
+} from "./adapter.ts";
 import { type Effect, nameAction } from "./effects.ts";
 import { isError, wrapGuard } from "./errors.ts";
 import { toJson } from "./json.ts";
@@ -346,7 +353,7 @@ class Scope5 {
 
   #sendSelf(event: JsonObject): void {
     if (!inStep()) throw new Error("sending from inside an action is not supported yet");
-    this.#deliveries.push(deliver(null, 0, event));
+    this.#deliveries.push(deliverAtOnce(event));
   }
 }
 
