@@ -59,7 +59,6 @@ export function startInstance(
     authContext: auth,
   });
   if (refused) return { refused };
-  if (Object.hasOwn(given, "__proto__")) throw noProto();
   const outcome = transition(where, () => version.adapter.start(given));
   return finishStep(outcome, instance, 1, ts, null);
 }
@@ -174,7 +173,6 @@ function finishStep(
   ts: number,
   before: string | null,
 ): StepResult {
-  if (before !== null) requirePlain(outcome.context);
   requireFew(outcome.deliveries);
   const texts = textsOf(outcome);
   const tags = `[${outcome.tags.map((tag) => toJson(tag) ?? "null").join(",")}]`;
@@ -213,16 +211,6 @@ function requireFew(deliveries: Delivery[]): void {
     all += `${key ?? ""}${event ?? ""}`;
   }
   requireSmall("the events that it sends itself in one step have", all, DELIVERIES_BYTES_MAX);
-}
-
-/** XState copies a context key by key, and of this key JavaScript makes a prototype. */
-function requirePlain(context: unknown): void {
-  const prototype = context && Object.getPrototypeOf(context);
-  if (prototype && prototype !== Object.prototype) throw noProto();
-}
-
-function noProto(): Failure {
-  return new Failure("machine-error", 'the context cannot have a key "__proto__" of its own');
 }
 
 /** An event or an output as deep as a context may be, and what it lies in. */
