@@ -177,7 +177,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-VALUES = st.sampled_from(
+VALUES: st.SearchStrategy[Any] = st.sampled_from(
     [
         None,
         True,
