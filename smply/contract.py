@@ -17,6 +17,19 @@ CONTEXT_BYTES_MAX = 400_000
 EVENT_BYTES_MAX = 400_000
 """Of an event as UTF-8 JSON (Q46)."""
 
+STATE_BYTES_MAX = 400_000
+"""Of a state's value, and of its tags, as UTF-8 JSON."""
+
+REST_BYTES_MAX = 1_000_000
+"""Of what else the next step needs: XState 4 keeps its event, XState 5 its output."""
+
+ANSWER_BYTES_MAX = 2_000_000
+"""Of what outsiders see of a state: its value twice, tags and public context."""
+
+DELIVERIES_MAX = 1_000
+DELIVERIES_BYTES_MAX = 2_000_000
+"""Of the events that one step sends to itself or cancels: how many, and their size together."""
+
 PLATFORM_EVENTS = (
     "xstate.", "done.invoke.", "done.state.", "error.platform.",
     "error.execution", "error.communication", "statebacked.",

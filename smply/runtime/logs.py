@@ -10,6 +10,8 @@ from smply.runtime.protocol import Log, LogWire
 _TEXT_CHARACTERS_MAX = 16_384
 _WINDOW_SECONDS = 1.0
 _WINDOW_CHARACTERS_MAX = 262_144
+_SENT_CHARACTERS_MAX = 16 * _WINDOW_CHARACTERS_MAX
+"""The host sends two windows within a second, and what it sent waits for nobody but this loop."""
 _LINE_CHARACTERS = 32
 """What a log costs besides its text."""
 
@@ -23,21 +25,27 @@ class LogGate:
         self._characters = 0
         self._held = 0
 
-    def pass_on(self, wire: LogWire) -> None:
+    def pass_on(self, wire: LogWire) -> bool:
+        """Pass it on or hold it back; False when no honest host sends as much as this one."""
         now = asyncio.get_running_loop().time()
         if now - self._begun >= _WINDOW_SECONDS:
             self._begun, self._characters, self._held = now, 0, 0
-        if self._characters > _WINDOW_CHARACTERS_MAX:
+        was, self._characters = self._characters, self._characters + _cost(wire)
+        if was > _WINDOW_CHARACTERS_MAX:
             self._hold(wire)
-            return
-        self._characters += len(wire.text) + _LINE_CHARACTERS
+            return self._characters <= _SENT_CHARACTERS_MAX
         text = wire.text
         if len(text) > _TEXT_CHARACTERS_MAX:
             text = text[:_TEXT_CHARACTERS_MAX] + "…"
         self._on_log(Log(wire.instance, wire.name, wire.phase, wire.stream, text))
+        return True
 
     def _hold(self, wire: LogWire) -> None:
         self._held += 1
         if self._held == 1:
             text = "it printed too much at once: what follows within this second is not kept"
             self._on_log(Log(wire.instance, wire.name, wire.phase, "stderr", text))
+
+
+def _cost(wire: LogWire) -> int:
+    return len(wire.text) + _LINE_CHARACTERS

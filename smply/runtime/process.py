@@ -23,7 +23,10 @@ from smply.runtime.logs import LogGate
 from smply.runtime.protocol import (
     ANSWERS,
     PROTOCOL,
+    SMALL_LINE_BYTES,
+    Alive,
     Answer,
+    Check,
     Finish,
     Hello,
     Log,
@@ -35,9 +38,13 @@ from smply.runtime.protocol import (
     Step,
     decode_line,
     encode,
+    is_small,
 )
 
-LINE_BYTES_MAX = 128 << 20
+LINE_BYTES_MAX = 16 << 20
+"""A line holds little beside its last message, and that one a run of steps at most."""
+_CHECK_LINE_BYTES_MAX = 64 << 20
+"""Of a process that holds a bundle, which it hands back with its imports rewritten."""
 _STDERR_BYTES_KEPT = 16_384
 _HELLO_SECONDS = 20.0
 # To load, and one thing, which may be asked a second time with its snapshot.
@@ -137,6 +144,7 @@ class Process(asyncio.Protocol):
         self._at_once = 0
         self._begun: list[bytes] = []
         self._begun_bytes = 0
+        self._line_bytes_max = LINE_BYTES_MAX
         self._patience = launch.step_seconds
         self._watch: asyncio.TimerHandle | None = None
 
@@ -229,6 +237,8 @@ class Process(asyncio.Protocol):
         future: asyncio.Future[Any] = self._loop.create_future()
         if not self._owed:
             self._keep_watch(patience or self.launch.step_seconds)
+        if question is Check:
+            self._line_bytes_max = _CHECK_LINE_BYTES_MAX
         at_once = question in _AT_ONCE
         self._owed[call] = (future, ANSWERS[question], at_once)
         self._send(question(call, *fields))
@@ -302,7 +312,7 @@ class Process(asyncio.Protocol):
     def _begin(self, begun: bytes) -> None:
         self._begun.append(begun)
         self._begun_bytes += len(begun)
-        if self._begun_bytes > LINE_BYTES_MAX:
+        if self._begun_bytes > self._line_bytes_max:
             self.violate()
 
     def _read(self, line: bytes) -> None:
@@ -313,10 +323,14 @@ class Process(asyncio.Protocol):
         for message in messages:
             if isinstance(message, LogWire):
                 self._log(message)
+            elif isinstance(message, Alive):
+                self.heard = self._loop.time()
             elif isinstance(message, Hello):
                 self._greet(message)
-            else:
+            elif len(line) <= SMALL_LINE_BYTES or is_small(message):
                 self._answer(message)
+            else:
+                return self.violate()
         return None
 
     def _greet(self, hello: Hello) -> None:
@@ -341,8 +355,8 @@ class Process(asyncio.Protocol):
         return None
 
     def _log(self, log: LogWire) -> None:
-        if self.ended is None:
-            self._gate.pass_on(log)
+        if self.ended is None and not self._gate.pass_on(log):
+            self.violate()
 
     def connection_lost(self, exc: Exception | None) -> None:
         # Without its socket it is of no use; why it let go is told by its exit.

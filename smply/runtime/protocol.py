@@ -8,10 +8,20 @@ from a process is checked here for its shape; `process.py` checks that it was as
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
+
+from smply.contract import (
+    ANSWER_BYTES_MAX,
+    CONTEXT_BYTES_MAX,
+    DELIVERIES_BYTES_MAX,
+    DELIVERIES_MAX,
+    EVENT_BYTES_MAX,
+    REST_BYTES_MAX,
+    STATE_BYTES_MAX,
+)
 
 PROTOCOL = 1
 
@@ -206,6 +216,14 @@ Order = Commit | Drop
 
 # Host to Python.
 
+_Number = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+_Count = Annotated[int, Meta(ge=0, le=2**53)]
+_Name = Annotated[str, Meta(max_length=128)]
+_Key = Annotated[str, Meta(max_length=DELIVERIES_BYTES_MAX)]
+_Text = Annotated[str, Meta(max_length=32_768)]
+_Delay = Annotated[int, Meta(ge=0, le=100 * 365 * 24 * 3_600_000)]
+_Names = Annotated[list[_Text], Meta(max_length=1_000)]
+
 
 class _FromHost(Struct, frozen=True, array_like=True, tag=str.lower, forbid_unknown_fields=True):
     pass
@@ -217,7 +235,7 @@ class Hello(_FromHost, frozen=True):
 
 
 class Loaded(_FromHost, frozen=True):
-    call: int
+    call: _Number
 
 
 class CheckInfo(Struct, frozen=True):
@@ -226,35 +244,38 @@ class CheckInfo(Struct, frozen=True):
     adapter: Literal[4, 5]
     exports: list[str]
     definition: Raw
-    states: int
-    transitions: int
+    states: _Count
+    transitions: _Count
     services: list[str]
 
 
 class CheckedWire(_FromHost, frozen=True, tag="checked"):
-    call: int
+    call: _Number
     info: CheckInfo
 
 
 class SetWire(_FromHost, frozen=True, tag="set"):
-    key: str | None
-    delay_ms: int | None
+    key: _Key | None
+    delay_ms: _Delay | None
     event: Raw
 
 
 class CancelWire(_FromHost, frozen=True, tag="cancel"):
-    key: str
+    key: _Key
 
 
 class ClearWire(_FromHost, frozen=True, tag="clear"):
     pass
 
 
+_Deliveries = Annotated[list[SetWire | CancelWire | ClearWire], Meta(max_length=DELIVERIES_MAX)]
+
+
 class SteppedWire(_FromHost, frozen=True, tag="stepped"):
-    call: int | None
-    instance: int
-    seq: int
-    ts: int
+    call: _Number | None
+    instance: _Number
+    seq: _Number
+    ts: _Number
     value: Raw
     context: Raw
     rest: Raw
@@ -262,23 +283,23 @@ class SteppedWire(_FromHost, frozen=True, tag="stepped"):
     tags: Raw
     done: bool
     patch: Raw
-    deliveries: list[SetWire | CancelWire | ClearWire]
+    deliveries: _Deliveries
     effects: bool
 
 
 class RefusedWire(_FromHost, frozen=True, tag="refused"):
-    call: int | None
+    call: _Number | None
     reason: Literal["false", "threw", "promise", "not-true"]
-    detail: str
-    stack: str
+    detail: _Text
+    stack: _Text
 
 
 class FailedWire(_FromHost, frozen=True, tag="failed"):
-    call: int | None
-    seq: int | None
+    call: _Number | None
+    seq: _Number | None
     kind: FailureKind
-    message: str
-    stack: str
+    message: _Text
+    stack: _Text
 
 
 class LaterWire(_FromHost, frozen=True, tag="later"):
@@ -286,36 +307,40 @@ class LaterWire(_FromHost, frozen=True, tag="later"):
 
 
 class Steps(_FromHost, frozen=True):
-    call: int
+    call: _Number
     answers: list[SteppedWire | RefusedWire | FailedWire | LaterWire]
 
 
 class Miss(_FromHost, frozen=True):
-    call: int
+    call: _Number
 
 
 class Allowed(_FromHost, frozen=True):
-    call: int
+    call: _Number
 
 
 class Finished(_FromHost, frozen=True):
-    call: int
-    names: list[str]
+    call: _Number
+    names: _Names
+
+
+class Alive(_FromHost, frozen=True):
+    """It works at one thing after the other, and some take their time."""
 
 
 class LogWire(_FromHost, frozen=True, tag="log"):
-    instance: int | None
-    name: str | None
+    instance: _Number | None
+    name: _Name | None
     phase: Phase
     stream: Stream
-    text: str
+    text: _Text
 
 
 Answer = (
     Loaded | CheckedWire | SteppedWire | RefusedWire | FailedWire | Steps | Miss | Allowed
     | Finished
 )  # fmt: skip
-Message = Hello | Answer | LogWire
+Message = Hello | Answer | Alive | LogWire
 
 ANSWERS: dict[type[Question], tuple[type[Answer], ...]] = {
     Load: (Loaded, FailedWire),
@@ -327,8 +352,51 @@ ANSWERS: dict[type[Question], tuple[type[Answer], ...]] = {
 }
 """What may answer a question; anything else is a violation."""
 
+SMALL_LINE_BYTES = min(CONTEXT_BYTES_MAX, STATE_BYTES_MAX, EVENT_BYTES_MAX)
+"""What is said in no more than that can only be small."""
+
 encode = msgspec.json.Encoder().encode
-decode_line = msgspec.json.Decoder(list[Message]).decode
+_decode = msgspec.json.Decoder(list[Message]).decode
+
+
+def decode_line(line: bytes) -> list[Message]:
+    """The messages of a line.
+
+    Raises DecodeError, UnicodeDecodeError (a Raw is not looked into for that) or RecursionError.
+    """
+    if not line.isascii():
+        line.decode()
+    return _decode(line)
+
+
+def is_small(answer: Answer) -> bool:
+    """Whether the steps in an answer have the sizes that the host sees to."""
+    if type(answer) is Steps:
+        return all(type(each) is not SteppedWire or _is_small(each) for each in answer.answers)
+    return type(answer) is not SteppedWire or _is_small(answer)
+
+
+def _is_small(step: SteppedWire) -> bool:
+    events = [len(each.event) for each in step.deliveries if type(each) is SetWire]
+    return (
+        max(len(step.context), len(step.patch)) <= CONTEXT_BYTES_MAX
+        and max(len(step.value), len(step.tags)) <= STATE_BYTES_MAX
+        and len(step.rest) <= REST_BYTES_MAX
+        and len(step.answer) <= ANSWER_BYTES_MAX
+        and max(events, default=0) <= EVENT_BYTES_MAX
+        and sum(events) <= DELIVERIES_BYTES_MAX
+    )
+
+
+def is_shaped(step: Stepped) -> bool:
+    """Whether each text of a step is JSON of its kind; that it is JSON was seen before."""
+    return (
+        step.context[0] == step.rest[0] == step.answer[0] == "{"
+        and step.value[0] in '{"'
+        and step.tags[0] == "["
+        and (step.patch is None or step.patch[0] == "{")
+        and all(each[0] != "set" or each[3][0] == "{" for each in step.deliveries)
+    )
 
 
 def raw(json: bytes) -> Raw:

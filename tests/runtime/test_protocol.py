@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from smply.errors import SmplyError, Unavailable
-from smply.runtime import Code, Failed, Host, Runtime, RuntimeSettings
+from smply.runtime import Code, Failed, Host, Log, Runtime, RuntimeSettings, Stepped, sandbox
+from smply.runtime.children import Home
+from smply.runtime.pool import Pool
+from smply.runtime.process import Ended, Launch, Process
+from smply.runtime.trial import Run, StepAnswer
 from tests.runtime.support import OFF, event
 
 pytestmark = pytest.mark.anyio
@@ -20,11 +28,22 @@ BROKEN = Failed(
 )
 STEPPED = '["stepped",null,{instance},{seq},{ts},"on",{{}},{{}},{{}},[],false,null,[],false]'
 GOOD = STEPPED.format(instance=1, seq=2, ts=2_000)
+LARGE = '${"x".repeat(400_000)}'
+
+
+def bad(good: str, bad: str) -> str:
+    """A step with something else in it than there should be."""
+    assert good in GOOD
+    return f'[["steps",${{call}},[{GOOD.replace(good, bad, 1)}]]]'
+
 
 # A host that greets, loads, and answers each step as the test says.
 HOST = """
 const socket = await Deno.connect({ transport: "unix", path: Deno.args[0] });
-const write = (text) => socket.write(new TextEncoder().encode(text + "\\n"));
+const write = async (text) => {
+  let bytes = new TextEncoder().encode(text + "\\n");
+  while (bytes.length) bytes = bytes.subarray(await socket.write(bytes));
+};
 const chunk = new Uint8Array(65536);
 await write('[["hello",GREETING]]');
 for (;;) {
@@ -100,6 +119,22 @@ async def test_an_honest_answer_of_the_forged_host_is_believed(
         '[["hello",1,"abc"]]',
         '[["log",1,"one","nowhere","stdout","text"]]',
         '[["steps",${call},[["later","and more"]]]]',
+        # Beyond what a line may have.
+        f'[["steps",${{call}},[${{" ".repeat(17 << 20)}}{GOOD}]]]',
+        # Sizes, kinds and numbers that the host lets no machine bring about.
+        bad('"on",{}', f'"on",{{"text":"{LARGE}"}}'),
+        bad('"on"', f'"{LARGE}"'),
+        bad("null,[]", f'null,[["set",null,1,{{"type":"{LARGE}"}}]]'),
+        bad("null,[]", 'null,[${Array(1001).fill(`["clear"]`)}]'),
+        bad("null,[]", 'null,[["set",null,1e20,{"type":"x"}]]'),
+        bad("null,[]", f'null,[["set",null,{10**20},{{"type":"x"}}]]'),
+        bad("null,[]", 'null,[["set",null,-1,{"type":"x"}]]'),
+        bad("null,[]", 'null,[["set",null,1,"x"]]'),
+        bad('"on"', "7"),
+        bad("{},{},{}", "{},7,{}"),
+        bad("[],false,null", '["a"],false,"patch"'),
+        # A flood that the host would have held back.
+        '[${Array(1 << 18).fill(`["log",1,"one","guard","stdout",""]`)}]',
     ],
 )
 async def test_an_answer_that_breaks_the_protocol_ends_the_process(
@@ -117,3 +152,146 @@ async def test_an_installation_without_its_host_says_so(tmp_path: Path) -> None:
 
     with pytest.raises(SmplyError, match="installed without its JavaScript host"):
         await runtime.host("key", lambda: CODE)
+
+
+# Real lines, as the host writes them, with something wrong in them.
+
+REST = '{"status":"active"}'
+ANSWER = '{"ts":2000,"state":"on","tags":["é"],"done":false,"states":["on"]}'
+SAID = [
+    f'[["steps",1,[["stepped",null,1,2,2000,"on",{{"n":1}},{REST},{ANSWER},["é"],false,null,'
+    f'[["set","a",9,{{"type":"x"}}],["cancel","b"],["clear"]],true],["later"]]]]',
+    f'[["alive"],["steps",1,[["refused",null,"threw","Error: é",""],["stepped",null,1,2,2001,'
+    f'{{"a":"b"}},{{"n":1}},{REST},{ANSWER},[],false,{{"n":1}},[],false]]]]',
+    '[["log",1,"one","guard","stdout","é"],["steps",1,[["failed",null,2,"machine-error","é",""],'
+    '["failed",null,2,"context-too-large","",""]]]]',
+    '[["miss",1]]',
+]
+PIECES = st.sampled_from(
+    [
+        b"null", b"-1", b"2", b"9" * 400, b"1e400", b"{", b"}", b"[", b"]", b'"', b",", b"\xff",
+        b"\xc3", b'"\\ud83d"', b"true", b"\n", b'["later"]', b'["alive"],', b'["miss",1],',
+        b"[" * 2000,
+        b'["log",null,null,"load","stderr",""],', b'["set",null,1,{}],', b"\x00", b"NaN",
+    ]
+)  # fmt: skip
+
+
+VALUES: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        None,
+        True,
+        -1,
+        0,
+        1,
+        2,
+        3,
+        10**20,
+        1.5,
+        "",
+        "on",
+        "é",
+        "\ud83d",
+        {},
+        {"a": 1},
+        [],
+        [[]],
+        ["later"],
+    ]
+)
+
+
+@st.composite
+def cut_up(draw: st.DrawFn) -> bytes:
+    """A line with other bytes somewhere in it."""
+    line = draw(st.sampled_from(SAID)).encode()
+    start = draw(st.integers(0, len(line)))
+    end = min(len(line), start + draw(st.integers(0, 12)))
+    other = draw(PIECES | st.binary(max_size=2) | st.just(line[start:end] * 2))
+    return line[:start] + other + line[end:] + b"\n"
+
+
+@st.composite
+def twisted(draw: st.DrawFn) -> bytes:
+    """A line that is JSON still, with another value in one place, or one more, or one less."""
+    messages = json.loads(draw(st.sampled_from(SAID)))
+    place = draw(st.sampled_from(list(lists_in(messages))))
+    at = draw(st.integers(0, len(place) - 1))
+    place[at : at + draw(st.integers(0, 1))] = draw(st.lists(VALUES, max_size=1))
+    return json.dumps(messages).encode() + b"\n"
+
+
+def lists_in(value: Any) -> Iterator[list[Any]]:
+    if isinstance(value, list) and value:
+        yield value
+        for item in value:
+            yield from lists_in(item)
+
+
+@pytest.fixture(scope="module")
+def launch(tmp_path_factory: pytest.TempPathFactory) -> Launch:
+    home = Home(tmp_path_factory.mktemp("run"))
+    return Launch(home, sandbox.DIST, sandbox.read_manifest(sandbox.DIST), 9, 9, 128, 1 << 20)
+
+
+async def hear(launch: Launch, line: bytes) -> tuple[Process, list[StepAnswer] | BaseException]:
+    """The process, and what two steps that it was asked for come to when it says that line."""
+    logs: list[Log] = []
+    process = Process(launch, logs.append)
+    host = Host(Pool(launch, 1, lambda *_: None), "key", lambda: CODE)
+    run = Run(1, "one", 1, lambda: OFF, [event("toggle", 2_000), event("toggle", 2_001)])
+    asked: asyncio.Task[Any] = asyncio.ensure_future(host._step(process, run))
+    await asyncio.sleep(0)
+    process.data_received(line)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    process.stop("was stopped")
+    return process, (await asyncio.gather(asked, return_exceptions=True))[0]
+
+
+@given(cut_up() | twisted())
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=500)
+def test_whatever_a_process_says_is_an_answer_or_its_end(launch: Launch, line: bytes) -> None:
+    process, heard = asyncio.run(hear(launch, line))
+
+    assert process.ended is not None
+    if isinstance(heard, Ended):
+        assert heard.reason in ("broke the protocol of its process and was stopped", "was stopped")
+        return
+    assert isinstance(heard, list), heard
+    assert len(heard) == 2
+    for step in heard:
+        if isinstance(step, Stepped):
+            assert (step.instance, step.seq) in {(1, 2), (1, 3)}
+            assert isinstance(json.loads(step.context), dict)
+            assert json.loads(step.answer) is not None
+
+
+@pytest.mark.parametrize("part", [b'"on"', b'"n"', b'"active"', "é".encode()])
+def test_text_that_is_no_utf_8_ends_the_process_wherever_it_stands(
+    launch: Launch, part: bytes
+) -> None:
+    spoiled = SAID[0].encode().replace(part, part[:-1] + b"\xff" + part[-1:], 1)
+
+    process, heard = asyncio.run(hear(launch, spoiled + b"\n"))
+
+    assert isinstance(heard, Ended), heard
+    assert process.ended == "broke the protocol of its process and was stopped"
+
+
+@pytest.mark.parametrize("line", SAID[:3])
+def test_what_is_not_spoiled_is_believed(launch: Launch, line: str) -> None:
+    _, heard = asyncio.run(hear(launch, line.encode() + b"\n"))
+
+    assert isinstance(heard, list), heard
+
+
+@pytest.mark.parametrize(
+    "again", ['["steps",1,[["later"],["later"]]]', '["miss",2]', '["loaded",1]', '["later"]']
+)
+def test_an_answer_given_twice_or_unasked_ends_the_process(launch: Launch, again: str) -> None:
+    line = f"{SAID[0][:-1]},{again}]\n"
+
+    process, _ = asyncio.run(hear(launch, line.encode()))
+
+    assert process.ended == "broke the protocol of its process and was stopped"

@@ -255,3 +255,41 @@ async def test_a_flood_of_prints_is_shortened_and_says_so(lab: Lab) -> None:
     assert lab.logs[-1].text == (
         "it printed too much at once: what follows within this second is not kept"
     )
+
+
+WORK = """const work = () => { const end = Date.now() + 60; while (Date.now() < end); };"""
+SLOW = "slow: { actions: assign(() => (work(), {})) }"
+SLOW_ACT = "slow: { actions: () => work() }"
+
+
+async def test_many_steps_that_take_a_while_are_not_one_that_takes_too_long(hasty: Lab) -> None:
+    """Sixteen of 60 ms each come in one chunk: patience is for one, and each is heard of."""
+    host = await hasty.host(machine(SLOW, top=WORK))
+
+    answers = await asyncio.gather(*(step(host, n, "slow") for n in range(1, 17)))
+
+    assert [values(each) for each in answers] == [["off"]] * 16
+    assert hasty.loads == 1
+
+
+async def test_nor_are_many_events_of_one_instance(hasty: Lab) -> None:
+    host = await hasty.host(machine(SLOW, top=WORK))
+    base = 1
+    while base < 17:
+        answers = await step(host, 1, *["slow"] * (17 - base), base=base)
+        made = [each for each in answers if isinstance(each, Stepped)]
+        assert values(answers) == ["off"] * len(made) + ["later"] * (17 - base - len(made))
+        base += len(made)
+        host.commit(1, base)
+    assert hasty.loads == 1
+
+
+async def test_nor_are_the_actions_of_many(hasty: Lab) -> None:
+    host = await hasty.host(machine(SLOW_ACT, top=WORK))
+    await asyncio.gather(*(step(host, n, "slow") for n in range(1, 17)))
+    for n in range(1, 17):
+        host.commit(n, 2)
+
+    assert values(await step(host, 17, "toggle")) == ["on"]
+
+    assert (hasty.loads, hasty.logs) == (1, [])

@@ -8,6 +8,8 @@ export interface Effect {
   run(): unknown;
 }
 
+const NAMES_MAX = 1_000;
+
 export type OnError = (where: Where, error: unknown) => void;
 
 /** What actions have begun and not ended: a token for each, with the label it is known by. */
@@ -100,5 +102,5 @@ export async function finish(ms: number): Promise<string[]> {
       waiting.add(() => (clearTimeout(timer), resolve()));
     });
   }
-  return [...new Set(begun.values())];
+  return [...new Set(begun.values())].slice(0, NAMES_MAX);
 }

@@ -58,7 +58,8 @@ function isForeign(line: string): boolean {
 
 /** The text without colours, our frames, our directory and blob URLs, cut to a bearable length. */
 export function clean(text: string, lengthMax = MESSAGE_LENGTH_MAX): string {
-  const plain = text.replace(ANSI, "").replace(OUR_FRAMES, "")
+  // More than that can come to nothing, and all of it would take its time.
+  const plain = text.slice(0, 4 * lengthMax).replace(ANSI, "").replace(OUR_FRAMES, "")
     .replace(BLOB, () => label).replaceAll(DIST, "");
   return plain.length > lengthMax ? `${plain.slice(0, lengthMax)}…` : plain;
 }

@@ -29,25 +29,49 @@ import { openOutbox, readLines } from "./socket.ts";
 import { readInstance, startInstance, stepInstance, type Version } from "./stepper.ts";
 
 const CACHE_BYTES_MAX = 64 * 1024 * 1024;
+/** How long the host works without a word, at most one thing longer; how long at one instance. */
+const TURN_MS = 20;
+const RUN_MS = 200;
+/** How much it says of one instance at once. */
+const RUN_LENGTH = 1_000_000;
+const PRINTED_LENGTH_MAX = 512 * 1024;
+/** What a log costs besides its text. */
+const LOG_LENGTH = 32;
 
 const [path, cacheBytes] = Deno.args;
 const exit = Deno.exit;
+// Before machine code can put another one in its place.
+const now = performance.now.bind(performance);
 const socket = await Deno.connect({ transport: "unix", path: path! });
 const outbox = openOutbox(socket);
 const cache = new Cache(Number(cacheBytes ?? CACHE_BYTES_MAX));
 let version: Version | null = null;
 let started = 0;
+let printing = { since: 0, length: 0 };
 
 installGlobals(writeLog);
 outbox.send(plainText(["hello", PROTOCOL, HOST]));
-await readLines(socket, (lines) => {
+await readLines(socket, async (lines) => {
+  let since = now();
   for (const line of lines) {
-    for (const message of JSON.parse(line) as Message[]) dispatch(message);
+    for (const message of JSON.parse(line) as Message[]) {
+      dispatch(message);
+      if (now() - since < TURN_MS) continue;
+      // The watchdog's patience is for one step: it must hear of each that took its time.
+      outbox.send('["alive"]');
+      await outbox.flush();
+      since = now();
+    }
   }
 });
 exit(0);
 
+/** What is printed beyond this within a second is not sent: Python passes on half of it. */
 function writeLog(where: Where, stream: string, text: string): void {
+  const time = now();
+  if (time - printing.since >= 1000) printing = { since: time, length: 0 };
+  if (printing.length > PRINTED_LENGTH_MAX) return;
+  printing.length += text.length + LOG_LENGTH;
   outbox.send(plainText(["log", where.instance, where.name, where.phase, stream, text]));
 }
 
@@ -123,7 +147,10 @@ function step(
   outbox.send(`["steps",${call},[${stepAll(instance, name, base, from, events)}]]`);
 }
 
-/** Steps through events, each on the newest base, up to one that must be committed first. */
+/**
+ * Steps through events, each on the newest base, up to one that must be committed first, or until
+ * it has taken its time or has much to say.
+ */
 function stepAll(
   instance: number,
   name: string,
@@ -132,7 +159,10 @@ function stepAll(
   events: StepEvent[],
 ): string[] {
   const answers: string[] = [];
+  const since = now();
+  let length = 0;
   for (const event of events) {
+    if (length > RUN_LENGTH || answers.length && now() - since > RUN_MS) break;
     try {
       const result = stepInstance(version!, instance, name, base + 1, from, event);
       if ("refused" in result) {
@@ -142,6 +172,7 @@ function stepAll(
       const { step, effects } = result;
       cache.add(instance, { seq: step.seq, name, texts: step.texts, effects });
       answers.push(steppedText(null, step));
+      length += answers.at(-1)!.length;
       base = step.seq;
       from = step.texts;
       if (endsRun(step.effects, step.deliveries)) break;

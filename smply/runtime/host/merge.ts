@@ -1,15 +1,15 @@
 /** Sizes and differences of JSON texts. */
 
-const CONTEXT_BYTES_MAX = 400_000;
 const PATCH_FROM_LENGTH = 1000;
 const WHOLE_EVERY = 64;
+const PATCH_BYTES_MAX = 400_000;
 
 const encoder = new TextEncoder();
 
-/** Whether a context is over what S57 allows, as UTF-8. */
-export function isTooLarge(text: string): boolean {
-  if (text.length * 3 <= CONTEXT_BYTES_MAX) return false;
-  return text.length > CONTEXT_BYTES_MAX || encoder.encode(text).length > CONTEXT_BYTES_MAX;
+/** Whether a text has more than so many bytes as UTF-8. */
+export function isLarger(text: string, bytes: number): boolean {
+  if (text.length * 3 <= bytes) return false;
+  return text.length > bytes || encoder.encode(text).length > bytes;
 }
 
 /**
@@ -22,7 +22,7 @@ export function patchBetween(before: string, after: string, seq: number): string
   const target = JSON.parse(before);
   const changes = difference(target, JSON.parse(after));
   const patch = JSON.stringify(changes);
-  if (patch.length >= after.length) return null;
+  if (patch.length >= after.length || isLarger(patch, PATCH_BYTES_MAX)) return null;
   return JSON.stringify(applyPatch(target, changes)) === after ? patch : null;
 }
 

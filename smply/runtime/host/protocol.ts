@@ -8,6 +8,8 @@ declare const __COPIES__: string[];
 /** Raised whenever a message changes its shape. */
 export const PROTOCOL = 1;
 
+const MESSAGE_LENGTH_MAX = 10_000;
+
 /** The hash of the sources this file was built from; `dist/manifest.json` holds the same. */
 export const HOST = __HOST__;
 
@@ -135,5 +137,10 @@ export function refusedText(call: number | null, [reason, detail, stack]: Refusa
 
 export function failedText(call: number | null, seq: number | null, failure: Failure): string {
   const { kind, message, userStack } = failure;
-  return plainText(["failed", call, seq, kind, message, userStack]);
+  return plainText(["failed", call, seq, kind, shortened(message), userStack]);
+}
+
+/** A name or a type may stand in a message, as long as machine code made it. */
+function shortened(message: string): string {
+  return message.length > MESSAGE_LENGTH_MAX ? `${message.slice(0, MESSAGE_LENGTH_MAX)}…` : message;
 }

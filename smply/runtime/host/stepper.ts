@@ -5,8 +5,9 @@ import type { Effect } from "./effects.ts";
 import { isThenable } from "./effects.ts";
 import { describe, forgetGuardError, isError, takeGuardError, userStack } from "./errors.ts";
 import { DEPTH_MAX, isDeeper, plainText, toJson } from "./json.ts";
-import { isTooLarge, patchBetween } from "./merge.ts";
+import { isLarger, patchBetween } from "./merge.ts";
 import {
+  type Delivery,
   Failure,
   type JsonObject,
   type Refusal,
@@ -15,6 +16,15 @@ import {
   type Texts,
 } from "./protocol.ts";
 import { runStep, type Where } from "./scope.ts";
+
+/** As `smply/contract.py` has them: what Python does not take must not be said. */
+const CONTEXT_BYTES_MAX = 400_000;
+const EVENT_BYTES_MAX = 400_000;
+const VALUE_BYTES_MAX = 400_000;
+const REST_BYTES_MAX = 1_000_000;
+const ANSWER_BYTES_MAX = 2_000_000;
+const DELIVERIES_MAX = 1_000;
+const DELIVERIES_BYTES_MAX = 2_000_000;
 
 export type Authorizer = (asked: JsonObject) => unknown;
 
@@ -163,8 +173,10 @@ function finishStep(
   ts: number,
   before: string | null,
 ): StepResult {
+  requireFew(outcome.deliveries);
   const texts = textsOf(outcome);
   const tags = `[${outcome.tags.map((tag) => toJson(tag) ?? "null").join(",")}]`;
+  requireSmall("the tags of its state have", tags, VALUE_BYTES_MAX);
   const step: Stepped = {
     instance,
     seq,
@@ -180,6 +192,27 @@ function finishStep(
   return { step, effects: outcome.effects };
 }
 
+function requireSmall(what: string, text: string, bytes: number): void {
+  if (isLarger(text, bytes)) {
+    throw new Failure("machine-error", `${what} more than ${bytes.toLocaleString("en")} bytes`);
+  }
+}
+
+function requireFew(deliveries: Delivery[]): void {
+  const { length } = deliveries;
+  if (length > DELIVERIES_MAX) {
+    const message = `it sends itself or cancels ${length.toLocaleString("en")} events in one step:` +
+      ` the limit is ${DELIVERIES_MAX.toLocaleString("en")}`;
+    throw new Failure("machine-error", message);
+  }
+  let all = "";
+  for (const [name, key, , event] of deliveries) {
+    if (name === "set") requireSmall("an event that it sends itself has", event, EVENT_BYTES_MAX);
+    all += `${key ?? ""}${event ?? ""}`;
+  }
+  requireSmall("the events that it sends itself in one step have", all, DELIVERIES_BYTES_MAX);
+}
+
 /** An event or an output as deep as a context may be, and what it lies in. */
 const REST_DEPTH_MAX = DEPTH_MAX + 4;
 
@@ -190,13 +223,16 @@ function textsOf(outcome: Outcome): Texts {
       `what it keeps of its event or output is nested deeper than ${DEPTH_MAX} levels`;
     throw new Failure("machine-error", message);
   }
-  return { value: toJson(value)!, context: contextText(context), rest };
+  requireSmall("what it keeps of its event or output has", rest, REST_BYTES_MAX);
+  const text = toJson(value)!;
+  requireSmall("the value of its state has", text, VALUE_BYTES_MAX);
+  return { value: text, context: contextText(context), rest };
 }
 
 function contextText(context: unknown): string {
   const text = written("context", context);
   if (!text?.startsWith("{")) throw new Failure("machine-error", "the context is no JSON object");
-  if (isTooLarge(text)) {
+  if (isLarger(text, CONTEXT_BYTES_MAX)) {
     throw new Failure("context-too-large", "the context would be larger than 400,000 bytes");
   }
   return text;
@@ -206,8 +242,10 @@ function contextText(context: unknown): string {
 function answerText(ts: number, value: string, outcome: Outcome, tags: string): string {
   const states = plainText(toStrings(outcome.value));
   const visible = publicText(outcome.context);
-  return `{"ts":${ts},"state":${value},${visible}"tags":${tags},"done":${outcome.done},` +
+  const text = `{"ts":${ts},"state":${value},${visible}"tags":${tags},"done":${outcome.done},` +
     `"states":${states}}`;
+  requireSmall("the public part of its state has", text, ANSWER_BYTES_MAX);
+  return text;
 }
 
 function publicText(context: unknown): string {
