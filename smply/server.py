@@ -14,7 +14,7 @@ from smply.directory import DataDirectory
 from smply.engine import Engine, EngineSettings
 from smply.identity import LocalIdentity
 from smply.models import LogEntry, Notice
-from smply.runtime import Log, Runtime, RuntimeSettings, unenforced
+from smply.runtime import Log, Network, Runtime, RuntimeSettings, unenforced
 from smply.store import Overdue, migrate, needs_migration, open_store
 
 LOCAL_URL = "http://local.smply"
@@ -27,12 +27,15 @@ async def open_local(
     clock: Clock,
     on_log: Callable[[LogEntry], None],
     on_notice: Callable[[Notice], None],
+    network: str = "public",
 ) -> AsyncIterator[ASGIApp]:
     """The app of the local profile, on SQLite in `data_dir`; made if it is not there.
 
     Every request is the owner's. `on_log` hears what machine code prints, `on_notice` what
-    happened of itself. At the end begun actions have 5 s. Raises DataDirectoryError.
+    happened of itself. `network` is whom machine code may talk to, as in SMPLY_NETWORK. At the end
+    begun actions have 5 s. Raises DataDirectoryError, and UsageError for a policy that is none.
     """
+    settings = RuntimeSettings(network=Network.parse(network))
 
     def notice(sentence: str) -> None:
         on_notice(Notice(sentence))
@@ -42,7 +45,7 @@ async def open_local(
             notice(limits)
         directory.hold(needs_migration, migrate)
         store = await open_store(directory.database, clock.now())
-        runtime = Runtime(RuntimeSettings(), lambda key, log: on_log(_entry(key, log)))
+        runtime = Runtime(settings, lambda key, log: on_log(_entry(key, log)))
         try:
             engine = Engine(store, runtime, clock, EngineSettings(deliver_on_read=True), notice)
             owner = store.owner()

@@ -1,7 +1,7 @@
 /**
  * The host: a process of Deno that holds one version of one machine and answers Python.
  *
- * Arguments: the path of the socket, and perhaps the size of the cache in bytes.
+ * Arguments: the path of the socket, the size of the cache in bytes, the network policy.
  */
 
 import { Cache } from "./cache.ts";
@@ -11,6 +11,7 @@ import { describe, userStack } from "./errors.ts";
 import { installGlobals, writeError } from "./globals.ts";
 import { plainText, toJson } from "./json.ts";
 import { loadVersion } from "./machine.ts";
+import type { Policy } from "./network.ts";
 import {
   failedText,
   Failure,
@@ -30,7 +31,7 @@ import { readInstance, startInstance, stepInstance, type Version } from "./stepp
 
 const CACHE_BYTES_MAX = 64 * 1024 * 1024;
 
-const [path, cacheBytes] = Deno.args;
+const [path, cacheBytes, policy] = Deno.args;
 const exit = Deno.exit;
 const socket = await Deno.connect({ transport: "unix", path: path! });
 const outbox = openOutbox(socket);
@@ -38,7 +39,7 @@ const cache = new Cache(Number(cacheBytes ?? CACHE_BYTES_MAX));
 let version: Version | null = null;
 let started = 0;
 
-installGlobals(writeLog);
+installGlobals(writeLog, policy as Policy);
 outbox.send(plainText(["hello", PROTOCOL, HOST]));
 await readLines(socket, (lines) => {
   for (const line of lines) {
