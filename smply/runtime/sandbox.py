@@ -47,7 +47,7 @@ _LOAD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _AT_NUMBER, _AT_ARCHITECTURE, _AT_FIRST_ARGUMENT = 0, 4, 16
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _X32 = 0x40000000
-_NO_NODE = "data:text/javascript,throw new Error('a machine has no node: modules')"
+_NO_NODE = "machines-have-no-node-modules"
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,13 +273,15 @@ def environment(directory: Path) -> dict[str, str]:
 
 
 def import_map(dist: Path, manifest: Manifest) -> bytes:
-    """Our copies of XState by their exact names, and every name of a Node module to a stub.
+    """Our copies of XState by their exact names, and every name of a Node module to nothing.
 
+    A module that throws would not do in its place: Deno 2.9.8 gives `import * as m from "node:url"`
+    the real one in the end, and `util`, `zlib` and `worker_threads` too, once any module has loaded.
     There is no exception for our host: what it calls with `eval` for a callback imports as the host.
     """
     copies = {name: (dist / path).as_uri() for name, path in manifest.copies.items()}
     names = {name.removeprefix("node:") for name in manifest.builtins or _ask_builtins()}
-    stubs = {prefix + name: _NO_NODE for name in names for prefix in ("", "node:")}
+    stubs = {prefix + name: f"{_NO_NODE}:{name}" for name in names for prefix in ("", "node:")}
     return json.dumps({"imports": {**stubs, **copies}}).encode()
 
 
