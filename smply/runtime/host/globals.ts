@@ -3,6 +3,7 @@
 import { clean, describe, userStack } from "./errors.ts";
 import { refuse, runAs, type Where, whereNow } from "./scope.ts";
 import { trackTimer } from "./effects.ts";
+import { guardImports } from "./imports.ts";
 import { installNetwork, type Policy } from "./network.ts";
 import type { AnyFunction } from "./shapes.ts";
 
@@ -52,6 +53,7 @@ export function installGlobals(write: WriteLog, policy: Policy): void {
   installTimers(write);
   installNetwork(policy);
   installClock();
+  guardImports();
   for (const name of GONE) delete (globalThis as Globals)[name];
   removeGpu();
   define("process", Object.freeze({ env: Object.freeze({ NODE_ENV: "production" }) }));
