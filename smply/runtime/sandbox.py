@@ -167,9 +167,7 @@ def _host(text: str) -> str:
     if host in ("none", "public", "all"):
         raise UsageError(f"{host} is a whole network policy, not a host in one", hint=_POLICY_HINT)
     if (_range(host) is None and not _is_name(host)) or (colon and not is_port):
-        raise UsageError(
-            f'the network policy names "{text}", which is no host', hint=_POLICY_HINT
-        )
+        raise UsageError(f'the network policy names "{text}", which is no host', hint=_POLICY_HINT)
     return text
 
 

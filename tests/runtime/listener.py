@@ -14,12 +14,18 @@ from urllib.parse import unquote
 
 _WEBSOCKET = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
+_PAGES = {
+    "/events": ("text/event-stream", "data: hello\n\n"),
+    "/module.js": ("text/javascript", "export default 1"),
+}
+
 
 @dataclass
 class Listener:
     """Ports of this machine and a Unix socket, and every path that was asked for there.
 
-    `/to/URL` redirects to it, `/events` is a stream of one event, and an upgrade is granted.
+    `/to/URL` redirects to it, `/events` is a stream of one event, `/module.js` a module, and an
+    upgrade is granted.
     """
 
     port: int
@@ -50,8 +56,7 @@ def _response(head: str, target: str) -> bytes:
         ).encode()
     if target.startswith("/to/"):
         return f"HTTP/1.1 302 Found\r\nLocation: {unquote(target[4:])}\r\n\r\n".encode()
-    kind = "text/event-stream" if target == "/events" else "text/plain"
-    body = "data: hello\n\n" if target == "/events" else "hello"
+    kind, body = _PAGES.get(target, ("text/plain", "hello"))
     return f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nConnection: close\r\n\r\n{body}".encode()
 
 

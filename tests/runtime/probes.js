@@ -40,6 +40,12 @@ export function probesOf(at) {
       probes[`${name} by ${way}`] = () => importFrom(name).then(() => true);
     }
   }
+  // Deno 2.9.8 gives modules of its own to whoever imports them in a module, dynamic or not.
+  for (const name of at.internals) {
+    for (const way of ["a data: module", "a blob: module"]) {
+      probes[`${name} by ${way}`] = () => loads[way](name).then(() => true);
+    }
+  }
   Object.assign(probes, {
     " node:fs": () => load(" node:fs").then(() => true),
     "no\\tde:fs": () => load("no\tde:fs").then(() => true),
@@ -221,10 +227,8 @@ export function probesOf(at) {
         .then(() => true),
     "a database": () => load("node:sqlite").then((m) => !!new m.DatabaseSync(":memory:")),
     "Deno.openKv": () => Deno.openKv(":memory:").then((kv) => (kv.close(), true)),
-    "a remote module": () => load(`http://127.0.0.1:${at.port}/x.js`).then(
-      () => true,
-      (error) => !says(error, "--no-remote"),
-    ),
+    "a remote module": () =>
+      load(`http://127.0.0.1:${at.port}/module.js`).then((m) => m.default === 1),
   });
 
   // Addresses that are this very machine, however they are spelled.

@@ -33,6 +33,10 @@ SPELLINGS_6 = (
     "[::1]", "[::]", "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]",
     "[::ffff:7f09:909]",
 )  # fmt: skip
+INTERNALS = (
+    "ext:deno_node/internal_binding/mod.ts", "ext:deno_net/03_quic.js",
+    "ext:deno_websocket/02_websocketstream.js", "ext:deno_node/_fs/_fs_copy.ts",
+)  # fmt: skip
 
 
 @dataclass
@@ -64,6 +68,7 @@ async def around(
         yield Range(
             {
                 "builtins": [f"node:{name}" for name in names],
+                "internals": INTERNALS,
                 "secret": str(directory / "secret.json"),
                 "directory": str(directory),
                 "library": _library(),
@@ -150,3 +155,26 @@ async def test_none_leads_out_of_an_action(around: Range, patient: Lab) -> None:
     told = [log.text for log in patient.logs if log.text.startswith("out of")]
     assert [re.sub(r"\d{3,}", "all", each) for each in told] == ["out of all []"]
     assert around.listener.heard == []
+
+
+async def test_nobody_listens_where_deno_keeps_the_guard_of_imports(patient: Lab) -> None:
+    """Deno pushes it to an array for each import, where an accessor would take its place."""
+    top = """
+    const told = [];
+    const mine = { set() {}, get: () => (url) => ({ url, shortCircuit: true }) };
+    for (const every of [Array.prototype, Object.prototype]) {
+      for (const change of [
+        () => Object.defineProperty(every, 0, mine), () => Object.setPrototypeOf(every, {}),
+        () => Reflect.defineProperty(every, "0", mine) || null.refused,
+        () => every.__defineGetter__("0", mine.get), () => { every.more = 1; },
+      ]) {
+        try { change(); told.push(`${change}`); } catch {}
+      }
+    }
+    """
+    host = await host_of(patient, machine(top=top, context="{ told }"))
+
+    started = await host.start("i", 1_000, b"{}", AUTH)
+
+    assert isinstance(started, Stepped)
+    assert started.context == '{"told":[]}'

@@ -14,15 +14,19 @@ type Constructor = new (...args: unknown[]) => object;
 /** Wraps `fetch`, `WebSocket` and `EventSource`, also where their prototypes lead to them. */
 export function installNetwork(policy: Policy): void {
   const { fetch, Request } = globalThis;
-  globalThis.fetch = async (...args: Parameters<typeof fetch>) => {
+  const ask = async (args: Parameters<typeof fetch>) => {
     requireNetwork("fetch", policy);
     const request = new Request(...args);
     requireAddress("fetch", policy, request.url);
     try {
-      return await track(whereNow(), fetch(request));
+      return await fetch(request);
     } catch (error) {
       throw inWords("fetch", error);
     }
+  };
+  globalThis.fetch = (...args) => {
+    refuseInStep("fetch");
+    return track(whereNow(), ask(args));
   };
   installConstructor("WebSocket", policy);
   installConstructor("EventSource", policy);
@@ -34,6 +38,7 @@ function installConstructor(name: "WebSocket" | "EventSource", policy: Policy): 
   const { construct } = Reflect;
   const watched = new Proxy(exact, {
     construct(_, [url, ...options], newTarget) {
+      refuseInStep(name);
       requireNetwork(name, policy);
       const text = `${url}`;
       requireAddress(name, policy, text);
@@ -48,13 +53,15 @@ function installConstructor(name: "WebSocket" | "EventSource", policy: Policy): 
   Object.defineProperty(globalThis, name, { value: watched, configurable: true, writable: true });
 }
 
-function requireNetwork(name: string, policy: Policy): void {
+/** Throws at once, so that what decides a step fails with it. */
+function refuseInStep(name: string): void {
   if (whereNow()?.pure) {
     throw new Error(`${name} is for actions: guards, assigns and authorizers have no network`);
   }
-  if (policy === "none") {
-    throw new TypeError(`${name}: the network policy allows machines no network`);
-  }
+}
+
+function requireNetwork(name: string, policy: Policy): void {
+  if (policy === "none") throw new TypeError(`${name}: machine code has no network here`);
 }
 
 /** IPv6 has more private ranges than a flag can name, so there is none but for `all`. */
