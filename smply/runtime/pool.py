@@ -37,6 +37,7 @@ from smply.runtime.protocol import (
     SteppedWire,
     Steps,
     failed,
+    is_sound,
     raw,
     raw_events,
     raw_snapshot,
@@ -267,7 +268,7 @@ class Host:
         return self._births.pop(instance, (None, instance))
 
     def _remember(self, process: Process, name: str, step: Stepped) -> Stepped:
-        if not step.context.startswith("{"):
+        if not is_sound(step):
             raise _violation(process)
         if step.effects:
             self._effects.setdefault(step.instance, {})[step.seq] = (process, name)

@@ -8,12 +8,17 @@ from a process is checked here for its shape; `process.py` checks that it was as
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
+
+from smply.contract import NAME
 
 PROTOCOL = 1
+
+DELAY_MS_MAX = 100 * 365 * 24 * 60 * 60 * 1000
+"""As the host has it; what comes due later could be stored nowhere."""
 
 Phase = Literal["load", "guard", "authorizer", "action", "rejection", "timer", "transition"]
 Stream = Literal["stdout", "stderr"]
@@ -235,7 +240,7 @@ class CheckedWire(_FromHost, frozen=True, tag="checked"):
 
 class SetWire(_FromHost, frozen=True, tag="set"):
     key: str | None
-    delay_ms: int
+    delay_ms: Annotated[int, Meta(ge=0, le=DELAY_MS_MAX)]
     event: Raw
 
 
@@ -302,7 +307,7 @@ class Finished(_FromHost, frozen=True):
 
 class LogWire(_FromHost, frozen=True, tag="log"):
     instance: int | None
-    name: str | None
+    name: Annotated[str, Meta(pattern=rf"\A{NAME.pattern}\Z")] | None
     phase: Phase
     stream: Stream
     text: str
@@ -325,7 +330,15 @@ ANSWERS: dict[type[Question], tuple[type[Answer], ...]] = {
 """What may answer a question; anything else is a violation."""
 
 encode = msgspec.json.Encoder().encode
-decode_line = msgspec.json.Decoder(list[Message]).decode
+_decode = msgspec.json.Decoder(list[Message]).decode
+
+
+def decode_line(line: bytes) -> list[Message]:
+    """The messages of a line; DecodeError, UnicodeDecodeError or RecursionError if it is none."""
+    if not line.isascii():
+        # What is spliced is not parsed, and so nobody has looked at its bytes.
+        line.decode()
+    return _decode(line)
 
 
 def raw(json: bytes) -> Raw:
@@ -361,6 +374,13 @@ def stepped(wire: SteppedWire, instance: int) -> Stepped:
         [_delivery(each) for each in wire.deliveries] if wire.deliveries else [],
         wire.effects,
     )
+
+
+def is_sound(step: Stepped) -> bool:
+    """Whether its texts are the kinds of JSON that others rely on."""
+    objects = [step.context, step.rest, step.answer, step.patch or "{}"]
+    objects += [each[3] for each in step.deliveries if each[0] == "set"]
+    return all(text.startswith("{") for text in objects) and step.tags.startswith("[")
 
 
 def _delivery(wire: SetWire | CancelWire | ClearWire) -> Delivery:
