@@ -29,7 +29,7 @@ from smply.runtime.protocol import (
     StepEvent,
     Stepped,
 )
-from smply.runtime.sandbox import Network, unenforced
+from smply.runtime.sandbox import PUBLIC, Network, unenforced
 from smply.runtime.trial import StepAnswer
 
 __all__ = [
@@ -69,7 +69,7 @@ class RuntimeSettings:
     heap_megabytes: int = 128
     cache_bytes: int = 64 << 20
     processes_max: int = 20
-    network: Network = Network()
+    network: Network = PUBLIC
     dist: Path = sandbox.DIST
 
 

@@ -106,6 +106,8 @@ _PRIVATE = tuple(map(IPv4Network, (
 """Where a network answers only its own: without the first, 0.0.0.0 is this very machine."""
 
 _NAME = re.compile(r"(?:\*\.)?(?!-)[a-z0-9_-]+(?<!-)(?:\.(?!-)[a-z0-9_-]+(?<!-))*")
+_Kind = Literal["none", "public", "hosts", "all"]
+_WHOLE: dict[str, _Kind] = {"none": "none", "public": "public", "all": "all"}
 _POLICY_HINT = (
     "SMPLY_NETWORK is none, public, all, or the hosts that machines may reach:"
     " api.example.com,10.0.0.5:8080"
@@ -122,16 +124,16 @@ class Network:
     it is IPv4 alone: no flag denies a range of IPv6, and every network has private ones.
     """
 
-    kind: Literal["none", "public", "hosts", "all"] = "public"
+    kind: _Kind = "public"
     hosts: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Network:
         """A policy from its setting; UsageError for what is none."""
         word = text.strip().lower()
-        if word == "none" or word == "public" or word == "all":
-            return cls(word)
-        return cls("hosts", tuple(_host(each.strip().lower()) for each in word.split(",")))
+        if word in _WHOLE:
+            return cls(_WHOLE[word])
+        return cls("hosts", tuple(_host(each.strip()) for each in word.split(",")))
 
     def flags(self, own: str) -> list[str]:
         """What Deno is told; `own` is the path of the socket to Python, escaped."""
@@ -152,6 +154,7 @@ class Network:
         return denied
 
 
+PUBLIC = Network("public")
 _ANYWHERE = Network("all")
 
 
@@ -164,7 +167,7 @@ def _host(text: str) -> str:
             hint="name an IPv4 address, or a name that has one",
         )
     is_port = re.fullmatch(r"\d{1,5}", port, re.ASCII) and 0 < int(port) < 1 << 16
-    if host in ("none", "public", "all"):
+    if host in _WHOLE:
         raise UsageError(f"{host} is a whole network policy, not a host in one", hint=_POLICY_HINT)
     if (_range(host) is None and not _is_name(host)) or (colon and not is_port):
         raise UsageError(f'the network policy names "{text}", which is no host', hint=_POLICY_HINT)
@@ -273,9 +276,10 @@ def environment(directory: Path) -> dict[str, str]:
 def import_map(dist: Path, manifest: Manifest) -> bytes:
     """Our copies of XState by their exact names, and every name of a Node module to nothing.
 
-    A module that throws would not do in its place: Deno 2.9.8 gives `import * as m from "node:url"`
-    the real one in the end, and `util`, `zlib` and `worker_threads` too, once any module has loaded.
-    There is no exception for our host: what it calls with `eval` for a callback imports as the host.
+    This is the second wall; `host/imports.ts` is the first. A module that throws would not do in
+    the place of `url`, `util`, `zlib` and `worker_threads`: Deno 2.9.8 links a static import to the
+    real one, and worker_threads gives a Deno back. There is no exception for our host: if `eval` is
+    a callback, what it imports is imported in the name of whoever calls it.
     """
     copies = {name: (dist / path).as_uri() for name, path in manifest.copies.items()}
     names = {name.removeprefix("node:") for name in manifest.builtins or _ask_builtins()}
@@ -351,7 +355,7 @@ def _socket_filter(network: Network) -> tuple[Any, ...] | None:
         (_RETURN, 0, 0, _ALLOW),
         (_RETURN, 0, 0, _KILL),
     ]
-    code = (_Instruction * len(program))(*program)
+    code = (_Instruction * len(program))(*(_Instruction(*each) for each in program))
     return (seccomp, _SET_FILTER, _KEEP_SPECULATING, ctypes.pointer(_Filter(len(code), code)))
 
 

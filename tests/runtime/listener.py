@@ -1,4 +1,4 @@
-"""A neighbour that machine code must not reach: it speaks HTTP, WebSocket and server-sent events."""
+"""A neighbour that machine code must not reach, over HTTP, WebSocket and server-sent events."""
 
 from __future__ import annotations
 
