@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from smply.runtime import Code, Host, RuntimeSettings, Stepped, sandbox
+from smply.runtime import Code, Failed, Host, RuntimeSettings, Stepped, sandbox
 from tests.runtime.listener import Listener, has_ipv6, listen
-from tests.runtime.support import AUTH, Lab, machine, step
+from tests.runtime.support import AUTH, Lab, machine, pid_of, step, values
 
 pytestmark = pytest.mark.anyio
 
@@ -178,3 +178,74 @@ async def test_nobody_listens_where_deno_keeps_the_guard_of_imports(patient: Lab
 
     assert isinstance(started, Stepped)
     assert started.context == '{"told":[]}'
+
+
+SPY = """
+const seen = new Set();
+const spy = (on, name) => {
+  const own = on[name];
+  let busy = false;
+  on[name] = function (...given) {
+    if (busy) return Reflect.apply(own, this, given);
+    busy = true;
+    for (let n = -1; n < given.length; n++) {
+      const value = n < 0 ? this : given[n];
+      if (typeof value?.closeWrite === "function") seen.add(name);
+    }
+    try { return Reflect.apply(own, this, given); } finally { busy = false; }
+  };
+};
+const spyOnAll = () => {
+  const methods = [
+    [Array.prototype, ["join", "push", "map", "filter", "splice", "at", Symbol.iterator]],
+    [Object.getPrototypeOf([].values()), ["next"]], [Promise.prototype, ["then"]],
+    [Promise, ["resolve"]],
+    [JSON, ["parse", "stringify"]], [TextEncoder.prototype, ["encode"]],
+    [TextDecoder.prototype, ["decode"]], [Map.prototype, ["get", "set", "delete"]],
+    [Object.getPrototypeOf(Uint8Array.prototype), ["subarray"]], [RegExp.prototype, ["exec"]],
+    [String.prototype, ["split"]], [Function.prototype, ["bind"]],
+  ];
+  for (const [on, names] of methods) for (const name of names) spy(on, name);
+};
+"""
+
+
+async def test_the_connection_is_never_shown_to_what_took_the_place_of_the_language(
+    around: Range, patient: Lab, tmp_path: Path
+) -> None:
+    """A machine may break its own host: it is its own process, and it cannot leave it."""
+    bare = tmp_path / "spy.js"
+    bare.write_text(
+        SPY
+        + f"""spyOnAll();
+    const connection = await Deno.connect({{ transport: "unix", path: "{around.listener.path}" }});
+    new Map().set(1, connection);
+    console.log([...seen].length);
+    """
+    )
+    command = [sandbox.find_deno(), "run", "-A", str(bare)]
+    asked = subprocess.run(command, capture_output=True, check=True)
+    assert asked.stdout == b"1\n"
+
+    off = "go: { target: 'on', actions: () => console.log([...seen].length) }"
+    host = await host_of(patient, machine(off, top=f"{SPY} spyOnAll();"))
+    await step(host, 1, "go")
+    host.commit(1, 2)
+    await patient.runtime.close(5)
+
+    assert [log.text for log in patient.logs] == ["0"]
+
+
+async def test_a_line_that_a_machine_forges_ends_its_own_process_alone(patient: Lab) -> None:
+    line = '["steps",1,[["stepped",null,2,2,2000,"on",{},{},{},[],false,null,[],false]]]'
+    guard = f"() => {{ Array.prototype.join = () => '{line}'; return true; }}"
+    forger = await host_of(patient, machine(f"go: {{ target: 'on', guard: {guard} }}"))
+    neighbour = await host_of(patient, machine())
+    before = pid_of(neighbour)
+
+    [failed] = await step(forger, 1, "go")
+
+    assert isinstance(failed, Failed)
+    assert failed.message == "machine code broke the protocol of its process and was stopped"
+    assert values(await step(neighbour, 2, "toggle")) == ["on"]
+    assert pid_of(neighbour) == before
