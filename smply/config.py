@@ -32,7 +32,13 @@ CLOCK = Setting(
     "SMPLY_CLOCK",
     "The wall clock: `system`, or `file:PATH` with a number of milliseconds, for tests.",
 )
-SETTINGS = (DATA_DIR, CLOCK)
+NETWORK = Setting(
+    None,
+    "SMPLY_NETWORK",
+    "Whom machines may talk to: `none`, `public` (all but private addresses, the default),"
+    " `all`, or hosts such as `api.example.com,10.0.0.5:8080`.",
+)
+SETTINGS = (DATA_DIR, CLOCK, NETWORK)
 
 COMPLETION_VARIABLE = "_SMPLY_COMPLETE"
 """Set by the shells' completion scripts when they ask for words."""
@@ -40,10 +46,14 @@ COMPLETION_VARIABLE = "_SMPLY_COMPLETE"
 
 @dataclass(frozen=True)
 class Config:
-    """The settings of one command. `clock` is a name for `smply.clock.open_clock`."""
+    """The settings of one command.
+
+    `clock` is a name for `smply.clock.open_clock`, `network` a policy for `smply.server`.
+    """
 
     data_dir: Path
     clock: str
+    network: str = "public"
 
 
 def load_config(
@@ -56,6 +66,7 @@ def load_config(
     return Config(
         data_dir=_data_dir(data_dir or environment.get(DATA_DIR.variable)),
         clock=environment.get(CLOCK.variable) or "system",
+        network=environment.get(NETWORK.variable) or "public",
     )
 
 

@@ -16,7 +16,7 @@ from smply.directory import DataDirectory
 from smply.engine import Engine, EngineSettings
 from smply.identity import Identity, LocalIdentity
 from smply.models import LogEntry, Notice
-from smply.runtime import Log, Runtime, RuntimeSettings, unenforced
+from smply.runtime import Log, Network, Runtime, RuntimeSettings, unenforced
 from smply.store import Overdue, migrate, needs_migration, open_store
 
 LOCAL_URL = "http://local.smply"
@@ -29,13 +29,15 @@ async def open_local(
     clock: Clock,
     on_log: Callable[[LogEntry], None],
     on_notice: Callable[[Notice], None],
+    network: str = "public",
 ) -> AsyncIterator[ASGIApp]:
     """The app of the local profile, on SQLite in `data_dir`; made if it is not there.
 
     Every request is the owner's. `on_log` hears what machine code prints, `on_notice` what
-    happened of itself. At the end begun actions have 5 s. Raises DataDirectoryError.
+    happened of itself. `network` is whom machine code may talk to, as in SMPLY_NETWORK. At the end
+    begun actions have 5 s. Raises DataDirectoryError, and UsageError for a policy that is none.
     """
-    async with open_rooms(data_dir, clock, on_log, on_notice) as rooms:
+    async with open_rooms(data_dir, clock, on_log, on_notice, network) as rooms:
         yield create_app(rooms.engine, rooms.identity)
 
 
@@ -53,8 +55,10 @@ async def open_rooms(
     clock: Clock,
     on_log: Callable[[LogEntry], None],
     on_notice: Callable[[Notice], None],
+    network: str = "public",
 ) -> AsyncIterator[Rooms]:
     """The rooms of the local profile, joined, as `open_local` tells."""
+    settings = RuntimeSettings(network=Network.parse(network))
     _collect_less_often()
 
     def notice(sentence: str) -> None:
@@ -65,7 +69,7 @@ async def open_rooms(
             notice(limits)
         directory.hold(needs_migration, migrate)
         store = await open_store(directory.database, clock.now())
-        runtime = Runtime(RuntimeSettings(), lambda key, log: on_log(_entry(key, log)))
+        runtime = Runtime(settings, lambda key, log: on_log(_entry(key, log)))
         try:
             engine = Engine(store, runtime, clock, EngineSettings(deliver_on_read=True), notice)
             owner = store.owner()

@@ -20,7 +20,8 @@ T = TypeVar("T")
 async def open_client(config: Config, output: Output) -> AsyncIterator[AsyncClient]:
     """A client of the local profile; what machines print and the engine remarks goes to `output`.
 
-    Raises DataDirectoryError when the data directory cannot be opened.
+    Raises DataDirectoryError when the data directory cannot be opened, UsageError for a setting
+    that is not understood.
     """
     import httpx
 
@@ -28,7 +29,9 @@ async def open_client(config: Config, output: Output) -> AsyncIterator[AsyncClie
     from smply.server import LOCAL_URL, open_local
 
     async with (
-        open_local(config.data_dir, clock_of(config), output.log, output.notice) as app,
+        open_local(
+            config.data_dir, clock_of(config), output.log, output.notice, config.network
+        ) as app,
         AsyncClient(LOCAL_URL, transport=httpx.ASGITransport(app)) as client,
     ):
         yield client

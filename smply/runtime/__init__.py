@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smply.runtime import sandbox
@@ -29,7 +29,7 @@ from smply.runtime.protocol import (
     StepEvent,
     Stepped,
 )
-from smply.runtime.sandbox import unenforced
+from smply.runtime.sandbox import PUBLIC, Network, unenforced
 from smply.runtime.trial import StepAnswer
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Host",
     "Later",
     "Log",
+    "Network",
     "Refused",
     "Runtime",
     "RuntimeSettings",
@@ -59,7 +60,7 @@ class RuntimeSettings:
 
     `directory` is where sockets and the records of children go; None is one of this user's below
     the temporary directory. `heap_megabytes` is what a machine has for itself, beside the cache of
-    `cache_bytes`. `dist` is the built host.
+    `cache_bytes`. `network` is whom it may talk to in actions. `dist` is the built host.
     """
 
     directory: Path | None = None
@@ -68,6 +69,7 @@ class RuntimeSettings:
     heap_megabytes: int = 128
     cache_bytes: int = 64 << 20
     processes_max: int = 20
+    network: Network = PUBLIC
     dist: Path = sandbox.DIST
 
 
@@ -91,12 +93,12 @@ class Runtime:
         return await build_file(path, self._home.path, self._settings.dist)
 
     async def check(self, code: bytes, label: str) -> Checked:
-        """Load a bundle in a process of its own and look at its machine.
+        """Load a bundle in a process of its own, without network, and look at its machine.
 
         `label` names it in stacks. BuildError when it can be no version (S14, S22, C16), NotBuilt
         when it asks for what smply does not do yet.
         """
-        launch = self._open().launch
+        launch = replace(self._open().launch, network=Network("none"))
         async with self._checks:
             process = Process(launch, lambda _: None)
             try:
@@ -141,6 +143,7 @@ class Runtime:
                 settings.load_seconds,
                 settings.heap_megabytes,
                 settings.cache_bytes,
+                settings.network,
             )
             self._pool = Pool(launch, settings.processes_max, self._on_log)
         return self._pool

@@ -105,6 +105,7 @@ class Launch:
     load_seconds: float
     heap_megabytes: int
     cache_bytes: int
+    network: sandbox.Network
 
 
 class Process(asyncio.Protocol):
@@ -188,6 +189,7 @@ class Process(asyncio.Protocol):
             socket,
             launch.heap_megabytes + (launch.cache_bytes >> 20),
             launch.cache_bytes,
+            launch.network,
         )
         self._child = await asyncio.create_subprocess_exec(
             *command,
@@ -197,7 +199,7 @@ class Process(asyncio.Protocol):
             stdout=DEVNULL,
             stderr=PIPE,
             start_new_session=True,
-            preexec_fn=sandbox.limits(os.getpid()),
+            preexec_fn=sandbox.limits(os.getpid(), network=launch.network),
         )
         self._attending = asyncio.create_task(self._attend(self._child))
         if self.ended is not None:

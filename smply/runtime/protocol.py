@@ -19,11 +19,14 @@ from smply.contract import (
     DELIVERIES_BYTES_MAX,
     DELIVERIES_MAX,
     EVENT_BYTES_MAX,
+    NAME,
     REST_BYTES_MAX,
     STATE_BYTES_MAX,
 )
 
 PROTOCOL = 1
+
+"""As the host has it; what comes due later could be stored nowhere."""
 
 Phase = Literal["load", "guard", "authorizer", "action", "rejection", "timer", "transition"]
 Stream = Literal["stdout", "stderr"]
@@ -218,7 +221,7 @@ Order = Commit | Drop
 
 _Number = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 _Count = Annotated[int, Meta(ge=0, le=2**53)]
-_Name = Annotated[str, Meta(max_length=128)]
+_Name = Annotated[str, Meta(pattern=rf"\A{NAME.pattern}\Z")]
 _Key = Annotated[str, Meta(max_length=DELIVERIES_BYTES_MAX)]
 _Text = Annotated[str, Meta(max_length=32_768)]
 _Delay = Annotated[int, Meta(ge=0, le=100 * 365 * 24 * 3_600_000)]

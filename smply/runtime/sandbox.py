@@ -1,35 +1,53 @@
 """What one Deno process may do and use: the whole security boundary of machine code.
 
-Machine code runs in a process of Deno that may read the shipped copies of XState and talk to one
-Unix socket, and nothing else: no file, no network, no environment, no npm, no remote code, no
-`node:` module. Its heap is limited by V8, its memory as a whole by the kernel, its life by that of
-its parent (Linux). `host/globals.ts` takes away what a flag cannot: `Deno`, `process`, `Worker`.
+Machine code runs in a process of Deno that may read the shipped copies of XState, talk to one Unix
+socket, and to the hosts that the network policy names; and nothing else: no file, no environment,
+no npm, no remote code, no `node:` module. Its heap is limited by V8, its memory as a whole by the
+kernel, its life by that of its parent (Linux). `host/globals.ts` takes away what a flag cannot:
+`Deno`, `process`, `Worker`, fine clocks. `host/network.ts` says no in words.
+
+The process is the boundary, and it belongs to one org and version. Its own code may break the host
+in it and answer lies about its own instances; `protocol.py` and `process.py` take every byte of it
+for hostile.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import importlib
 import json
 import os
+import platform
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from ipaddress import IPv4Network, ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from smply.errors import SmplyError
+from smply.errors import SmplyError, UsageError
 
 DIST = Path(__file__).parent / "host" / "dist"
 
 _DATA_BYTES_MAX = 1 << 30
-_PR_SET_PDEATHSIG = 1
-_NO_NODE = "data:text/javascript,throw new Error('a machine has no node: modules')"
+_PR_SET_PDEATHSIG, _PR_GET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 21, 38
+# seccomp(2) and its programs: the kernel's numbers for this purpose.
+_SYSCALLS = {"x86_64": (0xC000003E, 41, 317), "aarch64": (0xC00000B7, 198, 277)}
+"""By machine: its AUDIT_ARCH, and the numbers of `socket` and `seccomp`."""
+_SET_FILTER, _KEEP_SPECULATING = 1, 4
+_LOAD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
+_AT_NUMBER, _AT_ARCHITECTURE, _AT_FIRST_ARGUMENT = 0, 4, 16
+_ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
+_X32 = 0x40000000
+_NO_NODE = "machines-have-no-node-modules"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +97,136 @@ def find_deno() -> str:
     return found
 
 
+# The network.
+
+_PRIVATE = tuple(map(IPv4Network, (
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+    "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
+)))  # fmt: skip
+"""Where a network answers only its own: without the first, 0.0.0.0 is this very machine."""
+
+_NAME = re.compile(r"(?:\*\.)?(?!-)[a-z0-9_-]+(?<!-)(?:\.(?!-)[a-z0-9_-]+(?<!-))*")
+_Kind = Literal["none", "public", "hosts", "all"]
+_WHOLE: dict[str, _Kind] = {"none": "none", "public": "public", "all": "all"}
+_POLICY_HINT = (
+    "SMPLY_NETWORK is none, public, all, or the hosts that machines may reach:"
+    " api.example.com,10.0.0.5:8080"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Whom machine code may talk to.
+
+    `public` is every address but those of private networks, and of those `hosts` only: names,
+    IPv4 addresses and ranges of them, each perhaps with a port. A name that resolves to a private
+    address is refused unless that address, or a range that holds it, is among them. But for `all`
+    it is IPv4 alone: no flag denies a range of IPv6, and every network has private ones.
+    """
+
+    kind: _Kind = "public"
+    hosts: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Network:
+        """A policy from its setting; UsageError for what is none."""
+        word = text.strip().lower()
+        if word in _WHOLE:
+            return cls(_WHOLE[word])
+        return cls("hosts", tuple(_host(each.strip()) for each in word.split(",")))
+
+    def flags(self, own: str) -> list[str]:
+        """What Deno is told; `own` is the path of the socket to Python, escaped."""
+        if self.kind == "all":
+            return ["--allow-net"]
+        if self.kind == "none":
+            return [f"--allow-net=unix:{own}"]
+        # Deno asks again with the address that a name has come to.
+        denied = ",".join([*map(str, self._denied()), "[::]", "[::1]"])
+        allowed = "" if self.kind == "public" else "=" + ",".join([f"unix:{own}", *self.hosts])
+        return [f"--allow-net{allowed}", f"--deny-net={denied}"]
+
+    def _denied(self) -> Iterable[IPv4Network]:
+        denied = list(_PRIVATE)
+        for host in self.hosts:
+            if (named := _range(host)) is not None:
+                denied = [rest for block in denied for rest in _without(block, named)]
+        return denied
+
+
+PUBLIC = Network("public")
+_ANYWHERE = Network("all")
+
+
+def _host(text: str) -> str:
+    """One host of a policy as Deno takes it; UsageError if it is none."""
+    host, colon, port = text.rpartition(":") if text.count(":") == 1 else (text, "", "")
+    if _is_ipv6(text):
+        raise UsageError(
+            f'a network policy cannot name "{text}": machine code speaks IPv4 unless it is all',
+            hint="name an IPv4 address, or a name that has one",
+        )
+    is_port = re.fullmatch(r"\d{1,5}", port, re.ASCII) and 0 < int(port) < 1 << 16
+    if host in _WHOLE:
+        raise UsageError(f"{host} is a whole network policy, not a host in one", hint=_POLICY_HINT)
+    if (_range(host) is None and not _is_name(host)) or (colon and not is_port):
+        raise UsageError(f'the network policy names "{text}", which is no host', hint=_POLICY_HINT)
+    return text
+
+
+def _is_ipv6(text: str) -> bool:
+    address = re.sub(r"^\[(.*)\](?::\d+)?$", r"\1", text).partition("/")[0]
+    try:
+        return ip_address(address).version == 6
+    except ValueError:
+        return text.startswith("[")
+
+
+def _is_name(host: str) -> bool:
+    """Whether it is a name; one that ends in a number is an address in an odd spelling."""
+    last = host.rpartition(".")[2]
+    return bool(_NAME.fullmatch(host)) and not re.fullmatch(r"\d+|0x[0-9a-f]*", last)
+
+
+def _range(host: str) -> IPv4Network | None:
+    """The addresses that a host of a policy names, if it is no other name."""
+    address = host.partition(":")[0]
+    try:
+        return IPv4Network("127.0.0.1" if address == "localhost" else address)
+    except ValueError:
+        return None
+
+
+def _without(block: IPv4Network, named: IPv4Network) -> Iterable[IPv4Network]:
+    if not block.overlaps(named):
+        return [block]
+    return [] if block.subnet_of(named) else block.address_exclude(named)
+
+
+# The command lines.
+
+
 def command(
-    dist: Path, import_map: Path, socket: Path, heap_megabytes: int, cache_bytes: int
+    dist: Path,
+    import_map: Path,
+    path: Path,
+    heap_megabytes: int,
+    cache_bytes: int,
+    network: Network,
 ) -> list[str]:
     """The command line of a process: every permission it has is named here."""
-    path = _escape(socket)
+    own = _escape(path)
     return [
         find_deno(), "run",
         "--quiet", "--no-prompt", "--no-config", "--no-lock", "--no-code-cache",
         "--no-remote", "--no-npm", "--cached-only",
         f"--import-map={import_map}",
         # Deno asks for all three before it connects to a Unix socket.
-        f"--allow-read={path},{_escape(dist)}",
-        f"--allow-write={path}",
-        f"--allow-net=unix:{path}",
+        f"--allow-read={own},{_escape(dist)}",
+        f"--allow-write={own}",
+        *network.flags(own),
         f"--v8-flags=--max-old-space-size={heap_megabytes}",
-        str(dist / "host.js"), str(socket), str(cache_bytes),
+        str(dist / "host.js"), str(path), str(cache_bytes), network.kind,
     ]  # fmt: skip
 
 
@@ -142,16 +274,17 @@ def environment(directory: Path) -> dict[str, str]:
 
 
 def import_map(dist: Path, manifest: Manifest) -> bytes:
-    """Our copies of XState by their exact names, and every name of a Node module to a stub.
+    """Our copies of XState by their exact names, and every name of a Node module to nothing.
 
-    The host alone, which is loaded before any machine, keeps `node:` modules.
+    This is the second wall; `host/imports.ts` is the first. A module that throws would not do in
+    the place of `url`, `util`, `zlib` and `worker_threads`: Deno 2.9.8 links a static import to the
+    real one, and worker_threads gives a Deno back. There is no exception for our host: if `eval` is
+    a callback, what it imports is imported in the name of whoever calls it.
     """
     copies = {name: (dist / path).as_uri() for name, path in manifest.copies.items()}
     names = {name.removeprefix("node:") for name in manifest.builtins or _ask_builtins()}
-    stubs = {prefix + name: _NO_NODE for name in names for prefix in ("", "node:")}
-    own = {f"node:{name}": f"node:{name}" for name in names}
-    host = (dist / "host.js").as_uri()
-    return json.dumps({"imports": {**stubs, **copies}, "scopes": {host: own}}).encode()
+    stubs = {prefix + name: f"{_NO_NODE}:{name}" for name in names for prefix in ("", "node:")}
+    return json.dumps({"imports": {**stubs, **copies}}).encode()
 
 
 @cache
@@ -166,8 +299,11 @@ def _ask_builtins() -> tuple[str, ...]:
     return tuple(json.loads(asked.stdout))
 
 
-def limits(parent: int, data_bytes_max: int | None = _DATA_BYTES_MAX) -> Callable[[], None]:
-    """What a process does between fork and exec: it limits its memory and ties its life to ours.
+def limits(
+    parent: int, data_bytes_max: int | None = _DATA_BYTES_MAX, network: Network = _ANYWHERE
+) -> Callable[[], None]:
+    """What a process does between fork and exec: it limits its memory and its sockets and ties its
+    life to ours.
 
     The death signal follows the thread that forks, so that must be one that lives as long as the
     pool: the thread of the event loop. Nothing is imported or looked up after the fork, where
@@ -177,18 +313,72 @@ def limits(parent: int, data_bytes_max: int | None = _DATA_BYTES_MAX) -> Callabl
         return _no_limits
     import resource
 
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    libc = ctypes.CDLL(None, use_errno=True)
+    prctl, syscall = libc.prctl, libc.syscall
     setrlimit, data = resource.setrlimit, resource.RLIMIT_DATA
     most = data_bytes_max or resource.RLIM_INFINITY
     getppid, leave, kill = os.getppid, os._exit, int(signal.SIGKILL)
+    sockets = _socket_filter(network)
 
     def apply() -> None:
         setrlimit(data, (most, most))
         prctl(_PR_SET_PDEATHSIG, kill, 0, 0, 0)
         if getppid() != parent:
             leave(1)
+        if sockets is not None and (prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or syscall(*sockets)):
+            leave(1)
 
     return apply
+
+
+def _socket_filter(network: Network) -> tuple[Any, ...] | None:
+    """The system call after which a process opens no sockets but those of the families it needs.
+
+    None where the policy is `all` or the kernel has no such filter.
+    """
+    if network.kind == "all" or not _filters_sockets():
+        return None
+    architecture, call, seccomp = _SYSCALLS[platform.machine()]
+    # The resolver asks the kernel over AF_NETLINK which addresses this machine has.
+    families = [int(socket.AF_UNIX), int(socket.AF_NETLINK)]
+    families += [] if network.kind == "none" else [int(socket.AF_INET)]
+    last = len(families)
+    program = [
+        (_LOAD, 0, 0, _AT_ARCHITECTURE),
+        (_JUMP_IF_EQUAL, 0, last + 6, architecture),
+        (_LOAD, 0, 0, _AT_NUMBER),
+        (_JUMP_IF_AT_LEAST, last + 4, 0, _X32),
+        (_JUMP_IF_EQUAL, 0, last + 2, call),
+        (_LOAD, 0, 0, _AT_FIRST_ARGUMENT),
+        *((_JUMP_IF_EQUAL, last - n, 0, family) for n, family in enumerate(families)),
+        (_RETURN, 0, 0, _REFUSE | errno.EAFNOSUPPORT),
+        (_RETURN, 0, 0, _ALLOW),
+        (_RETURN, 0, 0, _KILL),
+    ]
+    code = (_Instruction * len(program))(*(_Instruction(*each) for each in program))
+    return (seccomp, _SET_FILTER, _KEEP_SPECULATING, ctypes.pointer(_Filter(len(code), code)))
+
+
+class _Instruction(ctypes.Structure):
+    """What to do, how many to skip if so and if not, and a number."""
+
+    _fields_ = (
+        ("code", ctypes.c_ushort),
+        ("then", ctypes.c_ubyte),
+        ("otherwise", ctypes.c_ubyte),
+        ("number", ctypes.c_uint32),
+    )
+
+
+class _Filter(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("program", ctypes.POINTER(_Instruction)))
+
+
+def _filters_sockets() -> bool:
+    """Whether the kernel can refuse a process its sockets."""
+    if sys.platform != "linux" or platform.machine() not in _SYSCALLS:
+        return False
+    return int(ctypes.CDLL(None).prctl(_PR_GET_SECCOMP, 0, 0, 0, 0)) >= 0
 
 
 def _no_limits() -> None:
@@ -197,9 +387,12 @@ def _no_limits() -> None:
 
 def unenforced() -> str | None:
     """What this system cannot do to machine code, a sentence for whoever starts a server."""
-    if sys.platform == "linux":
-        return None
-    return (
-        "this system limits only the heap of machine code, not its array buffers, and a killed "
-        "smply leaves its Deno processes until the next start"
-    )
+    if sys.platform != "linux":
+        return (
+            "this system limits only the heap of machine code, not its array buffers, a killed"
+            " smply leaves its Deno processes until the next start, and a name that resolves to a"
+            " private IPv6 address is not refused"
+        )
+    if not _filters_sockets():
+        return "this system does not refuse machine code a name of a private IPv6 address"
+    return None

@@ -14,9 +14,12 @@ def test_the_flag_goes_before_the_environment() -> None:
 
 
 def test_an_empty_variable_is_none() -> None:
-    config = load_config(environment={"SMPLY_DATA_DIR": "", "SMPLY_CLOCK": ""})
+    environment = {"SMPLY_DATA_DIR": "", "SMPLY_CLOCK": "", "SMPLY_NETWORK": ""}
+    config = load_config(environment=environment)
     assert config.data_dir.name == "smply"
     assert config.clock == "system"
+    assert config.network == "public"
+    assert load_config(environment={"SMPLY_NETWORK": "all"}).network == "all"
 
 
 def test_no_color_is_respected() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from smply.errors import BuildError
 from smply.runtime import Failed, Refused, Snapshot, StepEvent, Stepped
 from tests.runtime.support import (
     AUTH,
@@ -206,7 +207,6 @@ async def test_an_output_nested_deeper_than_500_levels_fails_the_step(lab: Lab) 
         "assign({ toJSON: () => () => [1] })",
         "assign({ toJSON: () => () => 'text' })",
         "assign({ toJSON: () => () => undefined })",
-        "() => {}, assign(() => { Object.prototype.toJSON = () => null; return {}; })",
     ],
 )
 async def test_a_context_that_is_no_json_object_fails_the_step(lab: Lab, spoil: str) -> None:
@@ -215,13 +215,16 @@ async def test_a_context_that_is_no_json_object_fails_the_step(lab: Lab, spoil: 
     assert await failure(lab, hostile5(off)) == "the context is no JSON object"
 
 
-async def test_a_machine_that_gives_every_object_a_to_json_is_still_told_why(lab: Lab) -> None:
-    source = machine(top="Object.prototype.toJSON = () => null;")
+async def test_nobody_adds_to_every_object_what_all_instances_would_find(lab: Lab) -> None:
+    every = "Object.prototype.toJSON = () => null"
 
-    host = await lab.host(source)
-    started = await host.start("i", 1_000, b"{}", AUTH)
+    with pytest.raises(BuildError, match="Cannot add property toJSON, object is not extensible"):
+        await lab.host(machine(top=f"{every};"))
+    host = await lab.host(machine(f"go: {{ actions: assign(() => {{ {every}; }}) }}"))
+    [failed] = await step(host, 1, "go")
 
-    assert started == Failed("machine-error", "the context is no JSON object", "")
+    assert isinstance(failed, Failed)
+    assert values(await step(host, 2, "toggle")) == ["on"]
 
 
 @pytest.mark.parametrize(

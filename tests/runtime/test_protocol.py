@@ -18,7 +18,7 @@ from smply.runtime.children import Home
 from smply.runtime.pool import Pool
 from smply.runtime.process import Ended, Launch, Process
 from smply.runtime.trial import Run, StepAnswer
-from tests.runtime.support import OFF, event
+from tests.runtime.support import OFF, event, pid_of
 
 pytestmark = pytest.mark.anyio
 
@@ -40,8 +40,9 @@ def bad(good: str, bad: str) -> str:
 # A host that greets, loads, and answers each step as the test says.
 HOST = """
 const socket = await Deno.connect({ transport: "unix", path: Deno.args[0] });
+// A character is a byte, so that a test can say any.
 const write = async (text) => {
-  let bytes = new TextEncoder().encode(text + "\\n");
+  let bytes = Uint8Array.from(text + "\\n", (character) => character.charCodeAt(0));
   while (bytes.length) bytes = bytes.subarray(await socket.write(bytes));
 };
 const chunk = new Uint8Array(65536);
@@ -135,6 +136,30 @@ async def test_an_honest_answer_of_the_forged_host_is_believed(
         bad("[],false,null", '["a"],false,"patch"'),
         # A flood that the host would have held back.
         '[${Array(1 << 18).fill(`["log",1,"one","guard","stdout",""]`)}]',
+        '[["miss",${call}]]',
+        '[["steps",' + "9" * 400 + f",[{GOOD}]]]",
+        '[["steps",${call},[' + STEPPED.format(instance=1, seq="9" * 40, ts=2_000) + "]]]",
+        '[["steps",${call},[' + STEPPED.format(instance=1, seq="2.5", ts=2_000) + "]]]",
+        *(
+            '[["steps",${call},[' + GOOD.replace("null,[],false", f"null,[{owed}],false") + "]]]"
+            for owed in (
+                '["set",null,-1,{"type":"x"}]',
+                '["set",null,9223372036854775807,{"type":"x"}]',
+                '["set",null,1e300,{"type":"x"}]',
+                '["set",null,1,17]',
+                '["cancel",null]',
+                '["clear",1]',
+            )
+        ),
+        '[["steps",${call},[' + GOOD.replace("{},{},{},[]", "{},[],{},[]") + "]]]",
+        '[["steps",${call},[' + GOOD.replace("{},{},{},[]", "{},{},17,[]") + "]]]",
+        '[["steps",${call},[' + GOOD.replace("{},{},{},[]", "{},{},{},{}") + "]]]",
+        '[["steps",${call},[' + GOOD.replace("false,null,[]", 'false,"x",[]') + "]]]",
+        '[["steps",${call},[' + GOOD.replace('"on",{}', '"on",{"x":"\\xff"}') + "]]]",
+        '[["steps",${call},[' + GOOD.replace('"on",{}', '"on",{"x":NaN}') + "]]]",
+        '[["steps",${call},[' + GOOD.replace('"on",{}', '"on",{"x":"\\\\ud800"}') + "]]]",
+        '[["log",1,"' + "x" * 129 + '","action","stdout","text"]]',
+        '[["log",1,"\\\\u001b[2J","action","stdout","text"]]',
     ],
 )
 async def test_an_answer_that_breaks_the_protocol_ends_the_process(
@@ -144,6 +169,21 @@ async def test_an_answer_that_breaks_the_protocol_ends_the_process(
 
     assert await ask(await runtime.host("key", lambda: CODE)) == BROKEN
 
+    await runtime.close()
+
+
+@pytest.mark.parametrize("more", [f'["steps",${{call}},[{GOOD}]]', '["finished",${call},[]]'])
+async def test_what_it_says_after_its_answer_ends_it_and_the_answer_stands(
+    forge: Callable[..., Runtime], more: str
+) -> None:
+    runtime = forge(f'[["steps",${{call}},[{GOOD}]],{more}]')
+    host = await runtime.host("key", lambda: CODE)
+    first = pid_of(host)
+
+    assert isinstance(await ask(host), Stepped)
+    assert isinstance(await ask(host), Stepped)
+
+    assert pid_of(host) != first
     await runtime.close()
 
 

@@ -4,7 +4,7 @@ import { whereNow } from "./scope.ts";
 import type { AnyFunction } from "./shapes.ts";
 
 const HOST_FILE = import.meta.url;
-const DIST = HOST_FILE.slice(0, HOST_FILE.lastIndexOf("/") + 1);
+export const DIST = HOST_FILE.slice(0, HOST_FILE.lastIndexOf("/") + 1);
 const BLOB = /blob:null\/[0-9a-f-]{36}/g;
 // deno-lint-ignore no-control-regex
 const ANSI = /\x1b\[[0-9;]*m/g;

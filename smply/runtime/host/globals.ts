@@ -2,7 +2,9 @@
 
 import { clean, describe, userStack } from "./errors.ts";
 import { refuse, runAs, type Where, whereNow } from "./scope.ts";
-import { track, trackTimer } from "./effects.ts";
+import { trackTimer } from "./effects.ts";
+import { guardImports } from "./imports.ts";
+import { installNetwork, type Policy } from "./network.ts";
 import type { AnyFunction } from "./shapes.ts";
 
 export type Stream = "stdout" | "stderr";
@@ -22,6 +24,14 @@ const GONE = [
   "BroadcastChannel",
   "Worker",
   "SharedArrayBuffer",
+  "PerformanceMark",
+  "PerformanceMeasure",
+  "PerformanceObserver",
+  "PerformanceObserverEntryList",
+  "OffscreenCanvas",
+  "ImageBitmapRenderingContext",
+  "setImmediate",
+  "clearImmediate",
   "alert",
   "confirm",
   "prompt",
@@ -37,17 +47,27 @@ const LOADING: Where = { instance: null, name: null, phase: "load", pure: false 
 const SPAWN_REFUSED = "persistent spawning is not supported yet: the machine called spawn";
 
 /** Prepares the global scope; must run before any machine code is imported. */
-export function installGlobals(write: WriteLog): void {
+export function installGlobals(write: WriteLog, policy: Policy): void {
   installConsole(write);
   installErrorListeners(write);
   installTimers(write);
-  installNetwork();
+  installNetwork(policy);
   installClock();
+  guardImports();
   for (const name of GONE) delete (globalThis as Globals)[name];
+  removeGpu();
   define("process", Object.freeze({ env: Object.freeze({ NODE_ENV: "production" }) }));
   const runtime = Object.freeze({ spawn: () => refuse(SPAWN_REFUSED) });
   define("__statebacked_rt", runtime);
   define("__statebaked_rt", runtime);
+}
+
+/** A driver of this machine, and one with a clock of its own. */
+function removeGpu(): void {
+  delete (Navigator.prototype as unknown as Globals).gpu;
+  for (const name of Object.getOwnPropertyNames(globalThis)) {
+    if (name.startsWith("GPU")) delete (globalThis as Globals)[name];
+  }
 }
 
 function define(name: string, value: unknown): void {
@@ -109,60 +129,29 @@ function installTimers(write: WriteLog): void {
     begun.delete(id);
   };
   const scope = globalThis as Globals;
+  // A number, as on the web: Deno's own timers are Node's objects, whose class makes unwatched ones.
   scope.setTimeout = (callback: unknown, delay?: number, ...args: unknown[]) => {
     const end = trackTimer(whereNow());
-    const id = setTimeout(guarded(callback, () => (begun.delete(id), end?.())), delay, ...args);
+    const id = +setTimeout(guarded(callback, () => (begun.delete(id), end?.())), delay, ...args);
     if (end) begun.set(id, end);
     return id;
   };
   scope.setInterval = (callback: unknown, delay?: number, ...args: unknown[]) =>
-    setInterval(guarded(callback, () => {}), delay, ...args);
+    +setInterval(guarded(callback, () => {}), delay, ...args);
   scope.clearTimeout = (id?: number) => (stop(id), clearTimeout(id));
   scope.clearInterval = (id?: number) => (stop(id), clearInterval(id));
-}
-
-/** The network is for actions: what decides a step must not depend on it (Q62). */
-function installNetwork(): void {
-  const scope = globalThis as Globals;
-  const { fetch } = globalThis;
-  scope.fetch = (...args: Parameters<typeof fetch>) => {
-    refuseInStep("fetch");
-    return track(whereNow(), fetch(...args));
-  };
-  for (const name of ["WebSocket", "EventSource"]) {
-    scope[name] = new Proxy(scope[name] as new () => object, {
-      construct(target, args, newTarget) {
-        refuseInStep(name);
-        return Reflect.construct(target, args, newTarget);
-      },
-    });
-  }
-  trackBodies();
-}
-
-function refuseInStep(name: string): void {
-  if (whereNow()?.pure) {
-    throw new Error(`${name} is for actions: guards, assigns and authorizers have no network`);
-  }
-}
-
-function trackBodies(): void {
-  const prototype = Response.prototype as unknown as Record<string, AnyFunction>;
-  for (const name of ["arrayBuffer", "blob", "bytes", "formData", "json", "text"]) {
-    const read = prototype[name]!;
-    prototype[name] = function (this: Response, ...args: unknown[]) {
-      return track(whereNow(), read.apply(this, args) as Promise<unknown>);
-    };
-  }
 }
 
 /** No timer of high resolution (S20). */
 function installClock(): void {
   const { prototype } = Performance;
   const now = prototype.now;
+  const timeOrigin = Math.floor(performance.timeOrigin);
   prototype.now = function (this: Performance) {
     return Math.floor(now.call(this));
   };
+  prototype.toJSON = () => ({ timeOrigin });
+  Object.defineProperty(prototype, "timeOrigin", { get: () => timeOrigin });
   for (const name of ["mark", "measure"]) {
     delete (prototype as unknown as Globals)[name];
   }

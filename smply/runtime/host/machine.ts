@@ -2,6 +2,7 @@
 
 import type { Adapter } from "./adapter.ts";
 import { describe, isError, setLabel, userStack } from "./errors.ts";
+import { allowBundle } from "./imports.ts";
 import { isOverflow } from "./json.ts";
 import { COPIES, Failure, type JsonObject } from "./protocol.ts";
 import { runAs } from "./scope.ts";
@@ -31,10 +32,12 @@ export async function importBundle(code: string, label: string): Promise<Exports
   const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
   try {
     const where = { instance: null, name: null, phase: "load", pure: false } as const;
+    allowBundle(url);
     return await runAs({ ...where }, () => import(url));
   } catch (error) {
     throw loadFailure(error);
   } finally {
+    allowBundle("");
     URL.revokeObjectURL(url);
   }
 }

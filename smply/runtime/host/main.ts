@@ -1,7 +1,7 @@
 /**
  * The host: a process of Deno that holds one version of one machine and answers Python.
  *
- * Arguments: the path of the socket, and perhaps the size of the cache in bytes.
+ * Arguments: the path of the socket, the size of the cache in bytes, the network policy.
  */
 
 import { Cache } from "./cache.ts";
@@ -11,6 +11,7 @@ import { describe, userStack } from "./errors.ts";
 import { installGlobals, writeError } from "./globals.ts";
 import { plainText, toJson } from "./json.ts";
 import { loadVersion } from "./machine.ts";
+import type { Policy } from "./network.ts";
 import {
   failedText,
   Failure,
@@ -38,7 +39,7 @@ const PRINTED_LENGTH_MAX = 512 * 1024;
 /** What a log costs besides its text. */
 const LOG_LENGTH = 32;
 
-const [path, cacheBytes] = Deno.args;
+const [path, cacheBytes, policy] = Deno.args;
 const exit = Deno.exit;
 // Before machine code can put another one in its place.
 const now = performance.now.bind(performance);
@@ -49,7 +50,7 @@ let version: Version | null = null;
 let started = 0;
 let printing = { since: 0, length: 0 };
 
-installGlobals(writeLog);
+installGlobals(writeLog, policy as Policy);
 outbox.send(plainText(["hello", PROTOCOL, HOST]));
 await readLines(socket, async (lines) => {
   let since = now();
