@@ -72,11 +72,10 @@ class Stepper:
         self._runtime = runtime
         self._clock = clock
 
-    async def host(self, org: bytes, version: bytes, machine: str) -> Host:
-        """The process that runs a version of the machine of this name."""
-        return await self._runtime.host(
-            (org, version, machine), lambda: self._code(org, version, machine)
-        )
+    async def host(self, org: bytes, version: bytes, machine: str, instance: str) -> Host:
+        """The process that runs the instance of this name, of a version of the machine."""
+        key = (org, version, machine, self._runtime.shard(instance))
+        return await self._runtime.host(key, lambda: self._code(org, version, machine))
 
     async def start(
         self, new: NewInstance, machine: str, context: bytes, auth: bytes
@@ -85,7 +84,7 @@ class Stepper:
 
         Raises AuthorizerRefused (S92), MachineError, NotBuilt, InvalidParameter (S57).
         """
-        host = await self.host(new.org, new.version, machine)
+        host = await self.host(new.org, new.version, machine, new.name)
         answer = await host.start(new.name, new.created_at, context, auth)
         if not isinstance(answer, Stepped):
             raise fault_of(answer, machine, new.name, None, auth)
@@ -111,7 +110,7 @@ class Stepper:
         """
         host = live.host
         if host is None:
-            host = live.host = await self.host(live.org, live.version, live.machine)
+            host = live.host = await self.host(live.org, live.version, live.machine, live.name)
         first = max(self._clock.now(), live.ts + 1)
         events = [
             StepEvent(ts, ask.event, ask.auth, ask.cause) for ts, ask in enumerate(asks, first)

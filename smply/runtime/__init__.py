@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 from smply.runtime import sandbox
 from smply.runtime.bundle import build_file
@@ -59,7 +60,8 @@ class RuntimeSettings:
 
     `directory` is where sockets and the records of children go; None is one of this user's below
     the temporary directory. `heap_megabytes` is what a machine has for itself, beside the cache of
-    `cache_bytes`. `dist` is the built host.
+    `cache_bytes`. `spares` are processes that wait blank for their machine, among `processes_max`;
+    the instances of a version are spread over `shards` processes. `dist` is the built host.
     """
 
     directory: Path | None = None
@@ -68,6 +70,8 @@ class RuntimeSettings:
     heap_megabytes: int = 128
     cache_bytes: int = 64 << 20
     processes_max: int = 20
+    spares: int = 0
+    shards: int = 1
     dist: Path = sandbox.DIST
 
 
@@ -98,7 +102,7 @@ class Runtime:
         """
         launch = self._open().launch
         async with self._checks:
-            process = Process(launch, lambda _: None)
+            process = Process(launch)
             try:
                 return await check_bundle(process, code, label, launch.load_seconds)
             finally:
@@ -111,6 +115,15 @@ class Runtime:
         MachineError when its code does not load, Unavailable when no process is to be had.
         """
         return await self._open().host(key, load)
+
+    def shard(self, name: str) -> int:
+        """Which of the processes of a version runs the instance of this name.
+
+        By its name, not its row: one that is being born has no row yet, and its state is to be
+        found again in the process that made it.
+        """
+        shards = self._settings.shards
+        return crc32(name.encode()) % shards if shards > 1 else 0
 
     async def close(self, wait_seconds: float = 5.0) -> list[str]:
         """Wait for actions that have begun, then stop everything.
@@ -140,5 +153,5 @@ class Runtime:
                 settings.heap_megabytes,
                 settings.cache_bytes,
             )
-            self._pool = Pool(launch, settings.processes_max, self._on_log)
+            self._pool = Pool(launch, settings.processes_max, settings.spares, self._on_log)
         return self._pool
