@@ -66,6 +66,7 @@ class Pool:
         self._hosts: WeakValueDictionary[Hashable, Host] = WeakValueDictionary()
         self._lent: dict[Process, Host] = {}
         self._spares: dict[Process, asyncio.Task[None]] = {}
+        self._starts: set[asyncio.Task[None]] = set()
         self._closing = False
         self._refill()
 
@@ -107,6 +108,8 @@ class Pool:
         process = Process(self.launch)
         start = asyncio.create_task(process.start())
         start.add_done_callback(_heed)
+        self._starts.add(start)
+        start.add_done_callback(self._starts.discard)
         return process, start
 
     def _refill(self) -> None:
@@ -158,7 +161,7 @@ class Pool:
         for process in every:
             process.stop("was stopped")
         # One that was only just starting can be waited for when its start has come to an end.
-        await asyncio.gather(*self._spares.values(), return_exceptions=True)
+        await asyncio.gather(*self._starts, return_exceptions=True)
         await asyncio.gather(*(process.wait() for process in every))
         return [clause for each in clauses for clause in each]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from smply.runtime.children import reap
 from tests.acceptance.transcript import Stage, run_piped
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -54,7 +54,8 @@ def directory(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
         monkeypatch.setenv("TMPDIR", name)
         yield Path(name)
-        reap(Path(name) / f"smply-{os.getuid()}")
+        for left in _living(Path(name)):
+            os.kill(int(left.name), signal.SIGKILL)
 
 
 def _run(stage: Stage, *args: str) -> None:
@@ -112,10 +113,10 @@ def _loops(child: Path, directory: Path) -> bool:
 Moment = Callable[[Path, Path], bool]
 
 
-def _living(directory: Path) -> list[str]:
-    """The command lines of all processes that commands here started, whoever their parent is."""
+def _living(directory: Path) -> list[Path]:
+    """All processes that commands here started, whoever their parent is by now."""
     return [
-        _read(process / "cmdline")
+        process
         for process in Path("/proc").glob("[0-9]*")
         if str(directory) in _read(process / "environ")
     ]
