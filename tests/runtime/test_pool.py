@@ -145,6 +145,20 @@ async def test_without_an_idle_process_a_new_one_is_unavailable_after_a_second(
     assert values(await busy) == ["failed"]
 
 
+async def test_a_start_waits_for_a_process_that_is_at_work_for_less_than_a_second() -> None:
+    lab = Lab(RuntimeSettings(processes_max=1, step_seconds=0.3))
+    code = await lab.code(machine())
+    host = await lab.host(machine("loop: { guard: () => { for (;;); } }"))
+    busy = asyncio.create_task(step(host, 1, "loop"))
+    await asyncio.sleep(0)
+
+    other = await lab.runtime.host("other", lambda: code)
+
+    assert values(await busy) == ["failed"]
+    assert values(await step(other, 1, "toggle")) == ["on"]
+    await lab.runtime.close(0)
+
+
 async def test_a_step_that_waits_for_its_commit_keeps_its_process(narrow: Lab) -> None:
     code = await narrow.code(machine())
     host = await narrow.host(machine(ACT))
