@@ -1,4 +1,4 @@
-"""Names, limits and headers of the contract that several rooms must agree on."""
+"""Names, limits, headers and proofs of the contract that several rooms must agree on."""
 
 from __future__ import annotations
 
@@ -28,3 +28,14 @@ ACT_HEADER = "x-statebacked-act"
 
 ORG_HEADER = "x-statebacked-org-id"
 """The org of a request, where its credential leaves it open (S113)."""
+
+
+def confirmation(machine: str, name: str) -> str:
+    """What proves that a caller means to delete this machine, or this instance of it (S163)."""
+    # Imported here, since every command reads this file and few of them delete.
+    import base64
+    import hashlib
+    import hmac
+
+    digest = hmac.digest(machine.encode(), name.encode(), hashlib.sha256)
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -55,28 +55,30 @@ class DataDirectory:
         """
         import fcntl
 
-        if needs_change(self.database):
-            self._take_alone()
-            # Another process may have made the change while this one waited.
-            if needs_change(self.database):
-                change(self.database)
+        deadline = time.monotonic() + _WAIT_SECONDS
+        # Another process may make the change while this one waits, and hold the directory then.
+        while needs_change(self.database):
+            if self._is_taken_alone():
+                if needs_change(self.database):
+                    change(self.database)
+                break
+            if time.monotonic() > deadline:
+                raise DataDirectoryError(
+                    f"the data in {self.path} must be brought up to date, but"
+                    f" {self._holders()} is using it",
+                    hint="stop it and try again",
+                )
+            time.sleep(0.02)
         fcntl.flock(self._lock, fcntl.LOCK_SH)
 
-    def _take_alone(self) -> None:
+    def _is_taken_alone(self) -> bool:
         import fcntl
 
-        deadline = time.monotonic() + _WAIT_SECONDS
-        while True:
-            try:
-                return fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise DataDirectoryError(
-                        f"the data in {self.path} must be brought up to date, but"
-                        f" {self._holders()} is using it",
-                        hint="stop it and try again",
-                    ) from None
-                time.sleep(0.02)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def _holders(self) -> str:
         inode = os.fstat(self._lock).st_ino

@@ -40,6 +40,29 @@ def test_a_change_names_who_holds_the_directory(
             mine.hold(lambda _: True, unneeded)
 
 
+def test_of_two_that_bring_it_up_to_date_the_second_need_not_wait_for_the_first_to_end(
+    tmp_path: Path,
+) -> None:
+    """The first holds the directory for as long as it runs, and so must not the other wait."""
+    changed: list[Path] = []
+    with DataDirectory(tmp_path) as one, DataDirectory(tmp_path) as other:
+        old = DataDirectory(tmp_path)
+        old.hold(lambda _: False, unneeded)
+
+        def is_needed(_: Path) -> bool:
+            return True
+
+        def is_done_by_one_meanwhile(_: Path) -> bool:
+            with old:
+                pass
+            one.hold(lambda _: not changed, changed.append)
+            return False
+
+        looks = iter([is_needed, is_done_by_one_meanwhile])
+        other.hold(lambda path: next(looks)(path), unneeded)
+    assert changed == [tmp_path / "smply.db"]
+
+
 def test_a_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataDirectoryError, match="cannot be used"):

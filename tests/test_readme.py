@@ -68,8 +68,10 @@ def test_every_command_is_in_the_manual() -> None:
     manual = MANUAL.read_text()
     for command in (
         "quickstart", "machines create", "machines list", "machines get", "machine-versions create",
-        "machine-versions list", "instances create", "instances send-event", "instances get",
-        "instances list", "instances list-transitions", "completion",
+        "machines set-current", "machines delete", "machine-versions list", "machine-versions get",
+        "machine-versions validate-bundle", "instances create", "instances send-event",
+        "instances get", "instances list", "instances list-transitions", "instances set-status",
+        "instances delete", "completion",
     ):  # fmt: skip
         assert f"smply {command}" in manual, command
 

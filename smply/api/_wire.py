@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import re
 import uuid
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from smply.contract import NAME
+from smply.contract import NAME, confirmation
 from smply.errors import ApiError, InvalidParameter, NotBuilt, TooLarge
 
 T = TypeVar("T")
@@ -26,6 +27,7 @@ BODY_BYTES_MAX = 2_000_000
 """Of a JSON body: an event or a context at its limit, with room for white space."""
 
 _JSON = "application/json"
+_DANGER = "dangerDataWillBeDeletedForever"
 
 
 def show_id(prefix: str, raw: bytes) -> str:
@@ -92,6 +94,21 @@ def _of(exc: msgspec.ValidationError) -> str:
     return (found[1] or found[2]) if found else "body"
 
 
+def check_confirmation(danger: bool, proof: str, parameter: str, machine: str, name: str) -> None:
+    """Refuse a deletion that does not say what it does, and to whom (S163, S164).
+
+    `parameter` names the member that holds the proof, padded or not. Raises InvalidParameter.
+    """
+    if not danger:
+        raise InvalidParameter(
+            "a deletion is for ever, and must say that it knows", parameter=_DANGER
+        )
+    if not hmac.compare_digest(proof.rstrip("=").encode(), confirmation(machine, name).encode()):
+        raise InvalidParameter(
+            f"this does not confirm that {name} shall be deleted", parameter=parameter
+        )
+
+
 def one_line(raw: msgspec.Raw, kind: type[T], parameter: str) -> tuple[bytes, T]:
     """The JSON of a member on one line, since a line end is only white space; and its value.
 
@@ -113,6 +130,11 @@ def _joined(text: bytes) -> bytes:
     return (
         text.replace(b"\n", b" ").replace(b"\r", b" ") if b"\n" in text or b"\r" in text else text
     )
+
+
+def no_answer() -> Response:
+    """204: done."""
+    return Response(status_code=204)
 
 
 def json_answer(value: Any) -> Response:

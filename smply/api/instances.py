@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -12,11 +12,13 @@ from starlette.responses import Response
 from smply.api._wire import (
     PAGE_SIZE,
     body_of,
+    check_confirmation,
     checked_name,
     cursor_in,
     decoded,
     json_answer,
     name_in,
+    no_answer,
     one_line,
     page_answer,
     parse_id,
@@ -41,6 +43,15 @@ class _Send(msgspec.Struct, rename="camel"):
     event: Raw
     if_state: Raw | UnsetType = UNSET
     dry_run: Raw | UnsetType = UNSET
+
+
+class _SetStatus(msgspec.Struct):
+    status: Literal["running", "paused"]
+
+
+class _Delete(msgspec.Struct, rename="camel"):
+    danger_data_will_be_deleted_forever: bool
+    hmac_sha256_of_machine_instance_name_with_machine_name_key: str
 
 
 async def create_instance(request: Request, engine: Engine, actor: Actor) -> Response:
@@ -71,6 +82,30 @@ async def send_event(request: Request, engine: Engine, actor: Actor) -> Response
         actor.auth,
     )
     return text_answer(answer)
+
+
+async def set_status(request: Request, engine: Engine, actor: Actor) -> Response:
+    """`PUT /machines/{m}/i/{i}/status` `{"status"}`: 204 (S158)."""
+    body = await body_of(request, _SetStatus)
+    await engine.instances.set_status(
+        actor.org, name_in(request, "machineSlug"), name_in(request, "instanceSlug"), body.status
+    )
+    return no_answer()
+
+
+async def delete_instance(request: Request, engine: Engine, actor: Actor) -> Response:
+    """`DELETE /machines/{m}/i/{i}` with its confirmation: 204 (S160, S163, S164)."""
+    body = await body_of(request, _Delete)
+    machine, instance = name_in(request, "machineSlug"), name_in(request, "instanceSlug")
+    check_confirmation(
+        body.danger_data_will_be_deleted_forever,
+        body.hmac_sha256_of_machine_instance_name_with_machine_name_key,
+        "hmacSha256OfMachineInstanceNameWithMachineNameKey",
+        machine,
+        instance,
+    )
+    await engine.instances.delete(actor.org, machine, instance)
+    return no_answer()
 
 
 async def get_instance(request: Request, engine: Engine, actor: Actor) -> Response:

@@ -12,11 +12,14 @@ from starlette.responses import Response
 from smply.api._wire import (
     PAGE_SIZE,
     body_of,
+    check_confirmation,
     checked_name,
     cursor_in,
     json_answer,
     name_in,
+    no_answer,
     page_answer,
+    parse_id,
     show_time,
 )
 from smply.api.versions import version_info
@@ -28,6 +31,15 @@ from smply.identity import Actor
 class _Create(msgspec.Struct, rename="camel"):
     slug: str
     indexes: list[str] | UnsetType = UNSET
+
+
+class _SetCurrent(msgspec.Struct, rename="camel"):
+    machine_version_id: str
+
+
+class _Delete(msgspec.Struct, rename="camel"):
+    danger_data_will_be_deleted_forever: bool
+    hmac_sha256_of_machine_name_with_machine_name_key: str
 
 
 async def create_machine(request: Request, engine: Engine, actor: Actor) -> Response:
@@ -50,6 +62,30 @@ async def list_machines(request: Request, engine: Engine, actor: Actor) -> Respo
     """`GET /machines`: a page of `{"slug", "createdAt", "currentVersion"?}`."""
     rows = engine.machines.list(actor.org, cursor_in(request), PAGE_SIZE + 1)
     return page_answer("machines", rows, _summary, lambda row: row.id)
+
+
+async def set_current(request: Request, engine: Engine, actor: Actor) -> Response:
+    """`PUT /smply/machines/{m}/current-version` `{"machineVersionId"}`: 204."""
+    body = await body_of(request, _SetCurrent)
+    machine, shown = name_in(request, "machineSlug"), body.machine_version_id
+    version = parse_id("ver", shown, "machineVersionId")
+    await engine.machines.set_current(actor.org, machine, version, shown)
+    return no_answer()
+
+
+async def delete_machine(request: Request, engine: Engine, actor: Actor) -> Response:
+    """`DELETE /machines/{m}` with its confirmation: 204 (S161-S164)."""
+    body = await body_of(request, _Delete)
+    machine = name_in(request, "machineSlug")
+    check_confirmation(
+        body.danger_data_will_be_deleted_forever,
+        body.hmac_sha256_of_machine_name_with_machine_name_key,
+        "hmacSha256OfMachineNameWithMachineNameKey",
+        machine,
+        machine,
+    )
+    await engine.machines.delete(actor.org, machine)
+    return no_answer()
 
 
 def _summary(machine: MachineRow) -> dict[str, Any]:

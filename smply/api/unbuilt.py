@@ -7,11 +7,8 @@ from collections.abc import Mapping
 from smply.errors import NotBuilt
 
 ROUTES = (
-    ("DELETE", "/machines/{machineSlug}"),
-    ("DELETE", "/machines/{machineSlug}/i/{instanceSlug}"),
     ("GET", "/machines/{machineSlug}/indexes/{index}/query"),
     ("PUT", "/machines/{machineSlug}/i/{instanceSlug}/v"),
-    ("PUT", "/machines/{machineSlug}/i/{instanceSlug}/status"),
     ("POST", "/machines/{machineSlug}/migrations"),
     ("PUT", "/machines/{machineSlug}/migrations/{signedMachineVersionMigrationId}"),
     ("GET", "/logs"),
@@ -34,7 +31,6 @@ ROUTES = (
     ("GET", "/openapi.json"),
     ("GET", "/smply/info"),
     ("GET", "/smply/machines/{machineSlug}/v/{machineVersionId}/code"),
-    ("PUT", "/smply/machines/{machineSlug}/current-version"),
     ("GET", "/smply/tokens"),
     ("POST", "/smply/tokens"),
     ("DELETE", "/smply/tokens/{id}"),

@@ -18,6 +18,7 @@ from smply.api._wire import (
     cursor_in,
     json_answer,
     name_in,
+    no_answer,
     page_answer,
     parse_id,
     show_id,
@@ -104,7 +105,7 @@ async def upload_code(request: Request, engine: Engine) -> Response:
             await file.read(),
             fields.get("content-encoding") == "gzip",
         )
-    return Response(status_code=204)
+    return no_answer()
 
 
 async def finalize_version(request: Request, engine: Engine, actor: Actor) -> Response:

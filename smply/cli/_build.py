@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from smply.cli._text import plural, size
 from smply.contract import BUNDLE_BYTES_MAX, BUNDLE_GZIPPED_BYTES_MAX
@@ -47,18 +47,47 @@ async def bundle(source: Source, output: Output, *, check: bool) -> bytes:
     Raises BuildError with the place in the source, TooLarge (S22), NotBuilt (services).
     """
     async with _open_runtime() as runtime:
-        if source.built:
-            async with output.waiting(f"Building {source.path}"):
-                code = await runtime.build(source.path)
-        else:
-            code = _read(source.path)
-        zipped = _weighed(source.path, code)
-        verb = "Built" if source.built else "Read"
-        output.step(verb, f"{source.path}   {size(len(code))}, {size(zipped)} gzipped")
+        code = await _code_of(source, runtime, output)
         if check:
-            async with output.waiting(f"Checking {source.path}"):
-                output.step("Checked", _facts(await runtime.check(code, str(source.path))))
+            await _checked(source, code, runtime, output)
     return code
+
+
+async def validate(source: Source, output: Output) -> dict[str, Any]:
+    """What the server would find in a bundle (F22, F23): its XState, exports and size as JSON.
+
+    Raises as `bundle` does.
+    """
+    async with _open_runtime() as runtime:
+        code = await _code_of(source, runtime, output)
+        checked = await _checked(source, code, runtime, output)
+    bundled = checked.xstate == "bundled"
+    return {
+        "valid": True,
+        "xstate": f"{checked.adapter} bundled" if bundled else checked.xstate,
+        "exports": checked.exports,
+        "states": checked.states,
+        "transitions": checked.transitions,
+    }
+
+
+async def _code_of(source: Source, runtime: Runtime, output: Output) -> bytes:
+    if source.built:
+        async with output.waiting(f"Building {source.path}"):
+            code = await runtime.build(source.path)
+    else:
+        code = _read(source.path)
+    zipped = _weighed(source.path, code)
+    verb = "Built" if source.built else "Read"
+    output.step(verb, f"{source.path}   {size(len(code))}, {size(zipped)} gzipped")
+    return code
+
+
+async def _checked(source: Source, code: bytes, runtime: Runtime, output: Output) -> Checked:
+    async with output.waiting(f"Checking {source.path}"):
+        checked = await runtime.check(code, str(source.path))
+    output.step("Checked", _facts(checked))
+    return checked
 
 
 def _facts(checked: Checked) -> str:

@@ -30,10 +30,11 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 @dataclass(frozen=True)
 class Given:
-    """What every command is given: the settings, and where its words go."""
+    """What every command is given: the settings, where its words go, and whether it asks."""
 
     config: Config
     output: Output
+    yes: bool = False
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[AsyncClient]:
@@ -102,7 +103,8 @@ def _run(body: Body, view: str | None, options: GlobalOptions, values: dict[str,
         wishes = _wishes(options, view)
         output = Output(wishes)
         refuse_servers(access_token=options.access_token, api_url=options.api_url, org=options.org)
-        result = body(Given(load_config(data_dir=_directory(options.data_dir)), output), **values)
+        config = load_config(data_dir=_directory(options.data_dir))
+        result = body(Given(config, output, options.yes), **values)
         if inspect.iscoroutine(result):
             import asyncio
 

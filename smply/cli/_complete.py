@@ -25,6 +25,11 @@ def shells() -> list[str]:
     return ["bash", "zsh", "fish"]
 
 
+def statuses() -> list[str]:
+    """What `--status` takes."""
+    return ["running", "paused"]
+
+
 def machines(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of machines."""
 

@@ -93,6 +93,7 @@ def _hint(error: SmplyError, subject: Subject) -> str | None:
 def _hints(subject: Subject) -> dict[tuple[str, str | None], str]:
     machine, instance = subject.machine, subject.instance
     publish = f"smply machine-versions create -m {machine} -r REFERENCE -c --node FILE"
+    resume = f"smply instances set-status -m {machine} -i {instance} -s running"
     return {
         ("not-found", "machineSlug"): "smply machines list",
         ("not-found", "instanceSlug"): f"smply instances list -m {machine}",
@@ -100,6 +101,8 @@ def _hints(subject: Subject) -> dict[tuple[str, str | None], str]:
         ("invalid-state", "slug"): (
             f"smply instances get -m {machine} -i {instance}" if instance else publish
         ),
+        ("invalid-state", "machineSlug"): f"smply instances list -m {machine}",
+        ("invalid-state", "status"): resume,
         ("invalid-parameter", "machineVersionId"): publish,
         ("invalid-parameter", "event"): "send an event of the machine's own",
         ("invalid-parameter", "context"): "keep in the context only what the machine needs",

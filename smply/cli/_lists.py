@@ -10,8 +10,24 @@ from rich.text import Text
 
 from smply.cli._frame import Frame
 from smply.cli._table import Column, beside, columns_of, table
-from smply.cli._text import ago, compact, harmless, milliseconds, state_words
-from smply.models import InstanceSummary, Machine, MachineSummary, Transition, Version
+from smply.cli._text import (
+    ago,
+    compact,
+    harmless,
+    milliseconds,
+    plural,
+    size,
+    state_words,
+)
+from smply.cli._tree import Node
+from smply.models import (
+    InstanceSummary,
+    Machine,
+    MachineSummary,
+    Transition,
+    Version,
+    VersionDetail,
+)
 
 
 def machine_list(machines: Sequence[MachineSummary], frame: Frame) -> list[Text]:
@@ -56,6 +72,33 @@ def version_list(versions: Sequence[Version], current: str | None, frame: Frame)
     return table(columns, rows, frame.width, frame.marks.ellipsis)
 
 
+def version_detail(
+    machine: str, version: VersionDetail, is_current: bool, frame: Frame
+) -> list[Text]:
+    """The facts of one version, one a line; its states are drawn where an instance is shown."""
+    states, transitions = _extent(version.definition)
+    extent = f"{plural(states, 'state')}, {plural(transitions, 'transition')}"
+    whole, gzipped = version.bundle["bytes"], version.bundle["gzippedBytes"]
+    mark = Text(f"{frame.marks.active} current", style="bold green")
+    facts = {
+        "version": Text("  ").join(
+            [
+                Text(version.id, style="bold"),
+                mark if is_current else Text("not current", style="dim"),
+                Text(harmless(version.client_info)),
+            ]
+        ),
+        "machine": Text(f"{machine}, {extent}"),
+        "created": _age(version.created_at, frame),
+        "xstate": Text(version.xstate),
+        "exports": Text(", ".join(harmless(name) for name in version.exports)),
+        "bundle": Text(f"{size(whole)}, {size(gzipped)} gzipped"),
+        "sha256": Text(version.bundle["sha256"], style="dim"),
+    }
+    rows = [[Text(label, style="dim"), fact] for label, fact in facts.items()]
+    return columns_of(rows, frame.width, frame.marks.ellipsis, gap=3)
+
+
 def instance_list(instances: Sequence[InstanceSummary], frame: Frame) -> list[Text]:
     """NAME, STATUS, CREATED, VERSION."""
     columns = [Column("NAME"), Column("STATUS"), Column("CREATED"), Column("VERSION")]
@@ -84,6 +127,14 @@ def transition_list(transitions: Sequence[Transition], frame: Frame) -> list[Tex
         for seq, transition in enumerate(transitions, start=1)
     ]
     return table(columns, rows, frame.width, frame.marks.ellipsis)
+
+
+def _extent(node: Node) -> tuple[int, int]:
+    """Numbers of the states below a node, and of the transitions in it and in them."""
+    below = [_extent(child) for child in node.get("states", {}).values()]
+    own = sum(map(len, node.get("on", {}).values()))
+    own += len(node.get("always", ())) + len(node.get("after", ()))
+    return sum(n + 1 for n, _ in below), own + sum(n for _, n in below)
 
 
 def _age(iso: str, frame: Frame) -> Text:

@@ -17,17 +17,10 @@ _COMMANDS = frozenset(
         ("invitations",),
         ("identity-providers",),
         ("token-providers",),
-        ("machines", "delete"),
-        ("machine-versions", "validate-bundle"),
-        ("versions", "validate-bundle"),
         ("instances", "query"),
         ("instances", "set-desired-version"),
-        ("instances", "set-status"),
-        ("instances", "delete"),
         ("machine-instances", "query"),
         ("machine-instances", "set-desired-version"),
-        ("machine-instances", "set-status"),
-        ("machine-instances", "delete"),
     }
 )
 

@@ -122,6 +122,17 @@ VersionId = Annotated[
         autocompletion=_complete.versions,
     ),
 ]
+ExistingVersion = Annotated[
+    str,
+    typer.Option(
+        "--version",
+        "-v",
+        metavar="ID",
+        help="The version.",
+        callback=_checked_version,
+        autocompletion=_complete.versions,
+    ),
+]
 AuthContext = Annotated[
     str | None,
     typer.Option(

@@ -131,6 +131,22 @@ class Output:
         self.comment(sentence)
         self.comment(f"{self._paint('hint:', bold=True)}  {command}")
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether stderr is a terminal, so that a question is seen."""
+        return self._stderr.isatty()
+
+    def question(self, warning: Sequence[str], prompt: str | None) -> None:
+        """Say what is about to happen, and ask; without a prompt the answer is piped in."""
+        for line in warning:
+            (self.comment if prompt is None else self._tell)(line)
+        if prompt is not None:
+            self._tell(self._paint(prompt, bold=True), end=" ")
+
+    def end_line(self) -> None:
+        """End the line of a question that got no answer."""
+        self._tell("")
+
     def notice(self, notice: Notice) -> None:
         """A remark of the engine."""
         self.remark(notice.text)
@@ -193,11 +209,11 @@ class Output:
                 f"the answer cannot be written: {exc.strerror}", code="not-written"
             ) from exc
 
-    def _tell(self, text: str) -> None:
+    def _tell(self, text: str, end: str = "\n") -> None:
         # Nobody is there to hear that nobody hears us.
         with suppress(OSError):
             shown = text if _speaks_utf8(self._stderr) else text.translate(_IN_ASCII)
-            self._stderr.write(shown + "\n")
+            self._stderr.write(shown + end)
             self._stderr.flush()
 
     def _picked(self, value: Any, names: Sequence[str]) -> Any:

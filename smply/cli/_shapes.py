@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from smply.models import Machine, Version
+from smply.models import Machine, Version, VersionDetail
 
 
 def plain(value: Any) -> Any:
@@ -24,6 +24,13 @@ def machine_json(name: str, machine: Machine) -> dict[str, Any]:
     """The answer under `machine`, and beside it what callers look for at the top (W1)."""
     facts = plain(machine)
     return {"machine": facts, "name": name, **facts}
+
+
+def version_json(detail: VersionDetail, *, current: bool) -> dict[str, Any]:
+    """The answer, and whether the version is the current one, before the long definition."""
+    facts = plain(detail)
+    definition = facts.pop("definition")
+    return {**facts, "current": current, "definition": definition}
 
 
 def created_machine_json(name: str, current: Version | None) -> dict[str, Any]:

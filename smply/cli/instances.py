@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from smply.cli import _complete
 from smply.cli._command import SETTINGS, Given, command
 from smply.cli._connect import all_pages
 from smply.cli._not_built import refuse_token
@@ -40,6 +42,26 @@ Event = Annotated[
 ]
 Public = Annotated[
     bool, typer.Option("--public", help="Read as a user does: allowRead is asked (F20).")
+]
+
+
+def _checked_status(value: str) -> str:
+    known = _complete.statuses()
+    if value not in known:
+        raise UsageError(f'--status "{value}" is not known', hint=f"--status {' or '.join(known)}")
+    return value
+
+
+Status = Annotated[
+    str,
+    typer.Option(
+        "--status",
+        "-s",
+        metavar="STATUS",
+        help="running or paused.",
+        callback=_checked_status,
+        autocompletion=_complete.statuses,
+    ),
 ]
 
 
@@ -159,6 +181,66 @@ async def list_transitions(given: Given, machine: MachineName, instance: Instanc
         given.output.lines(lambda frame: transition_list(transitions, frame), given.clock.now())
     else:
         given.output.json(transitions)
+
+
+@command(app, "set-status", view=None)
+def set_status(
+    given: Given, machine: MachineName, instance: InstanceName, status: Status
+) -> Coroutine[Any, Any, None]:
+    """Pause an instance, or let it run again.
+
+    smply instances set-status -m checkout -i order-1042 --status paused
+    """
+    from smply.cli._confirm import confirm
+
+    if status == "paused":
+        warning = [
+            f"While {instance} of {machine} is paused, events that are sent to it are refused.",
+            "Its timers wait; those that come due are made when it runs again.",
+            "It can still be looked at. It runs again with",
+            f"smply instances set-status -m {machine} -i {instance} -s running",
+        ]
+        confirm(given, warning, instance)
+    return _set_status(given, machine, instance, status)
+
+
+async def _set_status(given: Given, machine: str, instance: str, status: str) -> None:
+    async with given.client() as client:
+        await client.instances.set_status(machine, instance, status)
+    if not given.output.for_people:
+        given.output.json({"name": instance, "status": status})
+    elif status == "paused":
+        given.output.step("Paused", f"{instance} of {machine}")
+        given.output.next(f"smply instances set-status -m {machine} -i {instance} -s running")
+    else:
+        given.output.step("Resumed", f"{instance} of {machine}")
+        given.output.next(f"smply instances get -m {machine} -i {instance}")
+
+
+@command(app, "delete", view=None)
+def delete(given: Given, machine: MachineName, instance: InstanceName) -> Coroutine[Any, Any, None]:
+    """Delete an instance with its history; asks for its name.
+
+    smply instances delete -m checkout -i order-1042
+    """
+    from smply.cli._confirm import confirm
+
+    warning = [
+        f"{instance} of {machine} will be deleted for ever: its state, its history, its timers.",
+        "Events that wait for it are refused, and its name is free for another.",
+        "Nothing can bring it back.",
+    ]
+    confirm(given, warning, instance)
+    return _delete(given, machine, instance)
+
+
+async def _delete(given: Given, machine: str, instance: str) -> None:
+    async with given.client() as client:
+        await client.instances.delete(machine, instance)
+    if given.output.for_people:
+        given.output.step("Deleted", f"{instance} of {machine}")
+    else:
+        given.output.json({"name": instance, "deleted": True})
 
 
 async def _subject(

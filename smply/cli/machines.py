@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from smply.cli._command import SETTINGS, Given, command
 from smply.cli._connect import all_pages
 from smply.cli._options import (
+    ExistingVersion,
     Indexes,
     IndexSelectors,
     JsFile,
@@ -126,3 +128,47 @@ async def get(given: Given, machine: MachineName) -> None:
         from smply.cli._shapes import machine_json
 
         given.output.json(machine_json(machine, found))
+
+
+@command(app, "set-current", view=None)
+async def set_current(given: Given, machine: MachineName, version: ExistingVersion) -> None:
+    """Make an existing version current: new instances get it.
+
+    smply machines set-current -m checkout -v ver_FsrMf_baSJG53SBNSUszzw
+    """
+    async with given.client() as client:
+        await client.machines.set_current(machine, version)
+        found = await client.machines.get(machine)
+    if given.output.for_people:
+        given.output.step("Switched", f"{machine}, {version} is current")
+        given.output.next(f"smply instances create -m {machine} -i NAME --auth-context '{EXAMPLE}'")
+    else:
+        from smply.cli._shapes import created_machine_json
+
+        given.output.json(created_machine_json(machine, found.current_version or None))
+
+
+@command(app, "delete", view=None)
+def delete(given: Given, machine: MachineName) -> Coroutine[Any, Any, None]:
+    """Delete a machine with its versions; asks for its name.
+
+    smply machines delete -m checkout
+    """
+    from smply.cli._confirm import confirm
+
+    warning = [
+        f"{machine} will be deleted for ever, with all its versions and their code.",
+        "If it has instances, they are to be deleted first.",
+        "Nothing can bring it back.",
+    ]
+    confirm(given, warning, machine)
+    return _delete(given, machine)
+
+
+async def _delete(given: Given, machine: str) -> None:
+    async with given.client() as client:
+        await client.machines.delete(machine)
+    if given.output.for_people:
+        given.output.step("Deleted", f"{machine}, with its versions")
+    else:
+        given.output.json({"name": machine, "deleted": True})

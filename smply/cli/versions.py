@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,9 +15,10 @@ from smply.cli._options import (
     MachineName,
     NodeFile,
     SkipValidation,
+    VersionId,
     checked_text,
 )
-from smply.errors import UsageError
+from smply.errors import NotFound, UsageError
 
 app = typer.Typer(help="Versions of a machine's code (also: versions).", context_settings=SETTINGS)
 
@@ -32,6 +34,9 @@ VersionReference = Annotated[
 ]
 MakeCurrent = Annotated[
     bool, typer.Option("--make-current", "-c", help="New instances get this version.")
+]
+Bundle = Annotated[
+    Path, typer.Option("--js", "-j", metavar="FILE", help="A finished bundle, as it is.")
 ]
 
 
@@ -89,3 +94,46 @@ async def list_versions(given: Given, machine: MachineName) -> None:
             f"{machine} has no versions yet",
             f"smply machine-versions create -m {machine} -r 0.0.1 -c --node FILE",
         )
+
+
+@command(app, "get", view="tree")
+async def get(given: Given, machine: MachineName, version: VersionId = None) -> None:
+    """Show a version, and whether it is current.
+
+    smply machine-versions get -m checkout -v ver_FsrMf_baSJG53SBNSUszzw
+    """
+    async with given.client() as client:
+        found = (await client.machines.get(machine)).current_version
+        current = found.id if found else None
+        wanted = version or current
+        if wanted is None:
+            raise NotFound(f"{machine} has no current version", parameter="machineVersionId")
+        detail = await client.versions.get(machine, wanted)
+    if given.output.for_people:
+        from smply.cli._lists import version_detail
+
+        is_current = wanted == current
+        given.output.lines(
+            lambda frame: version_detail(machine, detail, is_current, frame), given.clock.now()
+        )
+    else:
+        from smply.cli._shapes import version_json
+
+        given.output.json(version_json(detail, current=wanted == current))
+
+
+@command(app, "validate-bundle", view=None)
+async def validate_bundle(given: Given, js: Bundle) -> None:
+    """Say whether a finished bundle can be a version.
+
+    smply machine-versions validate-bundle --js dist/checkout.js
+    """
+    from smply.cli._build import source_of, validate
+
+    source = source_of(js, None)
+    assert source is not None
+    facts = await validate(source, given.output)
+    if given.output.asked_for_json:
+        given.output.json(facts)
+    else:
+        given.output.text("Valid bundle")

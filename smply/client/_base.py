@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from smply.contract import ACT_HEADER
+from smply.contract import ACT_HEADER, confirmation
 from smply.errors import ApiError, api_error
 from smply.models import (
     AdminState,
@@ -81,6 +81,19 @@ def get_machine(name: str) -> Call[Machine]:
 
 def list_machines(cursor: str | None) -> Call[Page[MachineSummary]]:
     return Call("GET", "/machines", _page("machines", MachineSummary), params=_cursor(cursor))
+
+
+def set_current(name: str, version: str) -> Call[None]:
+    path = _path("/smply/machines/{}/current-version", name)
+    return Call("PUT", path, _nothing, content=_body({"machineVersionId": version}))
+
+
+def delete_machine(name: str) -> Call[None]:
+    confirmed = {
+        "dangerDataWillBeDeletedForever": True,
+        "hmacSha256OfMachineNameWithMachineNameKey": confirmation(name, name),
+    }
+    return Call("DELETE", _path("/machines/{}", name), _nothing, content=_body(confirmed))
 
 
 def list_versions(machine: str, cursor: str | None) -> Call[Page[Version]]:
@@ -152,6 +165,20 @@ def send_event(
         content=_body({"event": event}),
         headers=_act(act),
     )
+
+
+def set_status(machine: str, name: str, status: str) -> Call[None]:
+    path = _path("/machines/{}/i/{}/status", machine, name)
+    return Call("PUT", path, _nothing, content=_body({"status": status}))
+
+
+def delete_instance(machine: str, name: str) -> Call[None]:
+    confirmed = {
+        "dangerDataWillBeDeletedForever": True,
+        "hmacSha256OfMachineInstanceNameWithMachineNameKey": confirmation(machine, name),
+    }
+    path = _path("/machines/{}/i/{}", machine, name)
+    return Call("DELETE", path, _nothing, content=_body(confirmed))
 
 
 def get_instance(machine: str, name: str, act: Mapping[str, Any] | None) -> Call[State]:

@@ -148,6 +148,17 @@ class AsyncMachines:
         """One page of machines, in the order of their creation."""
         return await self._client.ask(base.list_machines(cursor))
 
+    async def set_current(self, name: str, version: str) -> None:
+        """Make a version current, a later one or an earlier. Raises NotFound."""
+        await self._client.ask(base.set_current(name, version))
+
+    async def delete(self, name: str) -> None:
+        """Delete a machine with its versions, for ever (S161).
+
+        Raises Conflict while it has instances (S162), NotFound.
+        """
+        await self._client.ask(base.delete_machine(name))
+
 
 class AsyncVersions:
     """`client.versions` of an `AsyncClient`."""
@@ -233,6 +244,17 @@ class AsyncInstances:
         """One page of an instance's transitions, oldest first (S41)."""
         return await self._client.ask(base.list_transitions(machine, name, cursor))
 
+    async def set_status(self, machine: str, name: str, status: str) -> None:
+        """Set `running` or `paused` (S158): a paused instance refuses events with Conflict.
+
+        Raises NotFound.
+        """
+        await self._client.ask(base.set_status(machine, name, status))
+
+    async def delete(self, machine: str, name: str) -> None:
+        """Delete an instance with its history and timers, for ever (S160). Raises NotFound."""
+        await self._client.ask(base.delete_instance(machine, name))
+
 
 class Client:
     """`AsyncClient` without `await`.
@@ -309,6 +331,12 @@ class Machines:
     def list(self, cursor: str | None = None) -> Page[MachineSummary]:
         return self._client.ask(base.list_machines(cursor))
 
+    def set_current(self, name: str, version: str) -> None:
+        self._client.ask(base.set_current(name, version))
+
+    def delete(self, name: str) -> None:
+        self._client.ask(base.delete_machine(name))
+
 
 class Versions:
     """`client.versions` of a `Client`; see `AsyncVersions`."""
@@ -372,3 +400,9 @@ class Instances:
 
     def transitions(self, machine: str, name: str, cursor: str | None = None) -> Page[Transition]:
         return self._client.ask(base.list_transitions(machine, name, cursor))
+
+    def set_status(self, machine: str, name: str, status: str) -> None:
+        self._client.ask(base.set_status(machine, name, status))
+
+    def delete(self, machine: str, name: str) -> None:
+        self._client.ask(base.delete_instance(machine, name))

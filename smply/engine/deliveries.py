@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from smply.clock import Clock
 from smply.engine.settings import EngineSettings
-from smply.engine.step import AT_ONCE, Ask, Live, Stepper
+from smply.engine.step import AT_ONCE, Ask, Live, LostRace, Stepper
 from smply.errors import ApiError
 from smply.store import DeliveryRow, Store
 
@@ -72,7 +72,11 @@ class Deliveries:
         attempt = due.attempts + 1
         last = attempt >= self._settings.delivery_attempts_max
         retry_at = self._clock.now() + self._settings.retry_ms
-        await self._store.fail_delivery(due.id, error.message, retry_at, last)
+        counted = await self._store.fail_delivery(
+            due.id, due.attempts, error.message, retry_at, last
+        )
+        if not counted:
+            raise LostRace
         live.next_due = self._store.next_due(live.id)
         again = f"again in {self._settings.retry_ms // 1000} s"
         then = "it is parked" if last else f"attempt {attempt}, {again}"

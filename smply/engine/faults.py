@@ -12,6 +12,7 @@ from smply.errors import (
     InvalidParameter,
     MachineError,
     NotBuilt,
+    NotFound,
 )
 from smply.runtime import Failed, Refused
 
@@ -24,6 +25,11 @@ _WHY_REFUSED = {
 
 class _Typed(msgspec.Struct):
     type: str
+
+
+def deleted_meanwhile(machine: str) -> NotFound:
+    """404 for what was there when it was asked for, and is gone before it was done."""
+    return NotFound(f"{machine} was deleted meanwhile", parameter="machineSlug")
 
 
 def event_type(event: bytes) -> str:

@@ -109,6 +109,28 @@ class Instances:
             )
         return self._mailboxes.of((org, machine, name)).send(Ask(event, auth, "client"))
 
+    async def set_status(self, org: bytes, machine: str, name: str, status: str) -> None:
+        """Pause an instance, or let it run again (S158). Raises NotFound.
+
+        While it is paused its events are refused, and what is owed to it waits. What came due
+        meanwhile is made as soon as it runs (S159); a step under way at the pause is made before
+        it or not at all.
+        """
+        row = await self._current(org, machine, name)
+        if not await self._store.set_status(row.id, status):
+            raise _unknown(machine, name)
+        if status == "running" and self._overdue(self._row(org, machine, name)):
+            await self._catch_up(org, machine, name)
+
+    async def delete(self, org: bytes, machine: str, name: str) -> None:
+        """Delete an instance for ever: its state, history and timers (S160). Raises NotFound.
+
+        Nothing of it runs any more, not even what is overdue; its events that wait are answered
+        NotFound, and its name is free (Q53).
+        """
+        if not await self._store.delete_instance(self._row(org, machine, name).id):
+            raise _unknown(machine, name)
+
     async def read(self, org: bytes, machine: str, name: str, auth: bytes) -> str:
         """The public answer, if allowRead permits (S91). Raises NotFound, AuthorizerRefused."""
         row = await self._current(org, machine, name)
@@ -170,7 +192,7 @@ class Instances:
         if row is None:
             # Which of the two names is unknown is looked up only now.
             self._machines.get(org, machine)
-            raise NotFound(f"{machine} has no instance {name}", parameter="instanceSlug")
+            raise _unknown(machine, name)
         self._named = row.id
         return row
 
@@ -188,9 +210,10 @@ class Instances:
     def _mailbox(self, key: Key) -> Mailbox:
         return Mailbox(
             lambda: self._open(key),
-            lambda: self._row(*key).answer,
+            lambda: self._row(*key),
             self._stepper,
             self._deliveries,
+            self._clock,
             self._settings,
         )
 
@@ -207,7 +230,13 @@ class Instances:
             seq=row.seq,
             ts=row.ts,
             next_due=self._store.next_due(row.id),
+            claimed_by=row.claimed_by,
+            claimed_until=row.claimed_until or 0,
         )
+
+
+def _unknown(machine: str, name: str) -> NotFound:
+    return NotFound(f"{machine} has no instance {name}", parameter="instanceSlug")
 
 
 def _taken(machine: str, name: str) -> Conflict:

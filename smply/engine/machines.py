@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from smply.clock import Clock
 from smply.contract import BUNDLE_BYTES_MAX
+from smply.engine.faults import deleted_meanwhile
 from smply.engine.settings import EngineSettings
 from smply.errors import BuildError, Conflict, Forbidden, InvalidParameter, NotFound, TooLarge
 from smply.runtime import Runtime
@@ -55,6 +56,24 @@ class Machines:
             raise NotFound(f"there is no machine {name}", parameter="machineSlug")
         return machine
 
+    async def set_current(self, org: bytes, name: str, version: bytes, shown: str) -> None:
+        """Make an existing version current, a later one or an earlier (S2, S4). Raises NotFound.
+
+        `shown` is the version's id as the caller wrote it.
+        """
+        machine = self.get(org, name)
+        self.version(org, machine, version, shown)
+        if not await self._store.set_current(machine.id, version):
+            raise deleted_meanwhile(name)
+
+    async def delete(self, org: bytes, name: str) -> None:
+        """Delete a machine with its versions, for ever (S161).
+
+        Raises NotFound, Conflict while it has instances (S162).
+        """
+        if not await self._store.delete_machine(self.get(org, name).id):
+            raise Conflict(f"{name} has instances; delete them first", parameter="machineSlug")
+
     def list(self, org: bytes, after: int, limit: int) -> Sequence[MachineRow]:
         """Machines in the order of their creation, after the row `after`."""
         return self._store.list_machines(org, after, limit)
@@ -67,9 +86,10 @@ class Machines:
         return row
 
     def version_of(self, org: bytes, version: bytes) -> VersionRow:
-        """The version that an instance runs on."""
+        """The version that an instance runs on. Raises NotFound if both are gone by now."""
         row = self._store.get_version(org, version)
-        assert row is not None, "a version that has instances is never deleted"
+        if row is None:
+            raise deleted_meanwhile("the machine")
         return row
 
     def versions(self, org: bytes, name: str, after: int, limit: int) -> Sequence[VersionRow]:
@@ -90,7 +110,8 @@ class Machines:
             code_sha256=None,
             finalized=False,
         )
-        await self._store.create_upload(upload)
+        if not await self._store.create_upload(upload):
+            raise deleted_meanwhile(name)
         return Upload(upload.id, secret, f"{upload.id.hex()}.{secret}")
 
     async def upload(self, upload_id: bytes, secret: str, body: bytes, gzipped: bool) -> None:
@@ -120,9 +141,14 @@ class Machines:
             return upload.version
         if upload.code_sha256 is None:
             raise InvalidParameter("no code was uploaded for this version", parameter="code")
-        code = self._store.get_code(org, upload.code_sha256)
+        try:
+            code = self._store.get_code(org, upload.code_sha256)
+        except LookupError as exc:
+            raise deleted_meanwhile(name) from exc
         new = await self._checked(machine, upload, code, client_info)
-        await self._store.create_version(new, make_current, upload.id)
+        made = await self._store.create_version(new, make_current, upload.id)
+        if not made and self._store.get_version(org, upload.version) is None:
+            raise deleted_meanwhile(name)
         return upload.version
 
     async def _checked(

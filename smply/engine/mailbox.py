@@ -1,26 +1,33 @@
 """The order of one instance: what comes next (S45, S46).
 
 All events that wait go to the machine in one message and are committed together; what is overdue
-goes before them, and what they send to the instance itself before they are answered.
+goes before them, and what they send to the instance itself before they are answered. An engine
+that has lost the race for an instance three times in a row claims it, and the others wait.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from smply.clock import Clock
 from smply.engine.deliveries import Deliveries
 from smply.engine.settings import EngineSettings
 from smply.engine.step import Ask, Live, LostRace, Outcome, Stepper
 from smply.errors import ApiError, Conflict, LimitExceeded, SmplyError, Unavailable
+from smply.store import InstanceRow
 
 _RUN_MAX = 64
 """Events that go to the machine in one message."""
 
 _LOOKED_AT_MAX = 16
 """Mailboxes that are looked at to make room for one."""
+
+_LOOK_SECONDS = 0.02
+"""How often an instance is looked at that another engine has claimed."""
 
 Key = tuple[bytes, str, str]
 """Org, machine, instance."""
@@ -37,17 +44,18 @@ class _Request:
 class Mailbox:
     """The events that wait for one instance. Macrosteps never overlap.
 
-    `open_live` looks the instance up, `newest` its public answer.
+    `open_live` looks the instance up, `newest` its newest row.
     """
 
     def __init__(
-        self, open_live: Callable[[], Live], newest: Callable[[], str], stepper: Stepper,
-        deliveries: Deliveries, settings: EngineSettings,
+        self, open_live: Callable[[], Live], newest: Callable[[], InstanceRow], stepper: Stepper,
+        deliveries: Deliveries, clock: Clock, settings: EngineSettings,
     ) -> None:  # fmt: skip
         self._open = open_live
         self._newest = newest
         self._stepper = stepper
         self._deliveries = deliveries
+        self._clock = clock
         self._settings = settings
         self._live: Live | None = None
         self._waiting: deque[_Request] = deque()
@@ -83,7 +91,11 @@ class Mailbox:
         try:
             while self._waiting:
                 try:
-                    await self._round()
+                    live = self._live = self._live or await self._looked_up(races)
+                    try:
+                        await self._round(live)
+                    finally:
+                        await self._release(live)
                     races = 0
                 except LostRace:
                     self._live = None
@@ -93,19 +105,40 @@ class Mailbox:
                 except Exception as exc:
                     # A fault of our own is shown to those whose run met it, and to nobody else.
                     self._refuse(exc)
+                    races = 0
         finally:
             self._running = None
 
-    async def _round(self) -> None:
-        live = self._live = self._live or self._open()
+    async def _looked_up(self, races: int) -> Live:
+        """The instance as it stands, once no other engine claims it; claimed after lost races."""
+        deadline = self._clock.monotonic() + self._settings.settle_seconds
+        while True:
+            live = self._open()
+            if not self._stepper.is_claimed_elsewhere(live):
+                if races < self._settings.claim_after or self._stepper.holds(live):
+                    return live
+                if await self._stepper.claim(live, self._settings.claim_ms):
+                    continue
+            if self._clock.monotonic() > deadline:
+                raise Unavailable(f"another process keeps {live.name} to itself")
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _release(self, live: Live) -> None:
+        """Let a claim go that no commit has released; what cannot be released lapses."""
+        if self._stepper.holds(live) and not self._waiting:
+            with contextlib.suppress(SmplyError):
+                await self._stepper.claim(live, 0)
+
+    async def _round(self, live: Live) -> None:
         if live.status != "running":
-            raise Conflict(f"{live.name} is {live.status}")
+            raise Conflict(f"{live.name} is {live.status} and takes no events", parameter="status")
         if self._deliveries.is_due(live):
             await self._deliveries.make_due(live)
         run = self._take()
         try:
             asks = [request.ask for request in run if request.ask is not None]
-            outcomes = await self._stepper.advance(live, asks) if asks else []
+            more = bool(self._waiting)
+            outcomes = await self._stepper.advance(live, asks, more) if asks else []
         except BaseException:
             self._waiting.extendleft(reversed(run))
             raise
@@ -130,7 +163,9 @@ class Mailbox:
         except SmplyError as exc:
             self._live = None
             self._deliveries.tell(live, f"what it sent itself is still owed: {exc.message}")
-        return self._newest()
+        newest = self._newest()
+        # Another may have deleted it meanwhile, and made one of that name.
+        return newest.answer if newest.id == live.id else None
 
     def _take(self) -> list[_Request]:
         return [self._waiting.popleft() for _ in range(min(_RUN_MAX, len(self._waiting)))]

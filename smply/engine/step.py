@@ -6,14 +6,33 @@ nothing and is made again (S59-S61).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smply.clock import Clock
-from smply.engine.faults import fault_of
-from smply.errors import ApiError
-from smply.runtime import Code, Delivery, Host, Later, Runtime, Snapshot, StepEvent, Stepped
-from smply.store import Cancel, Clear, DeliveryRow, NewInstance, Set, StepWrite, Store
+from smply.engine.faults import deleted_meanwhile, fault_of
+from smply.errors import ApiError, NotFound
+from smply.runtime import (
+    Code,
+    Delivery,
+    Host,
+    Later,
+    Runtime,
+    Snapshot,
+    StepAnswer,
+    StepEvent,
+    Stepped,
+)
+from smply.store import (
+    Cancel,
+    Clear,
+    DeliveryRow,
+    NewInstance,
+    Set,
+    StepWrite,
+    Store,
+)
 
 _INIT = b'{"type":"xstate.init"}'
 """The event of the first transition (Q11)."""
@@ -23,12 +42,15 @@ AT_ONCE = 0
 
 
 class LostRace(Exception):
-    """Somebody else moved the instance on; look again and make the step anew."""
+    """Somebody else moved the instance on, or claims it: look again and make the step anew."""
 
 
 @dataclass(slots=True)
 class Live:
-    """What is kept of an instance between its steps; true as long as nobody else moved it."""
+    """What is kept of an instance between its steps; true as long as nobody else moved it.
+
+    `claimed_by` is who claims it, and `claimed_until` when that lapses (0: nobody does).
+    """
 
     id: int
     org: bytes
@@ -39,6 +61,8 @@ class Live:
     seq: int
     ts: int
     next_due: int | None
+    claimed_by: bytes | None
+    claimed_until: int
     host: Host | None = None
 
 
@@ -71,6 +95,7 @@ class Stepper:
         self._store = store
         self._runtime = runtime
         self._clock = clock
+        self._claimant = os.urandom(16)
 
     async def host(self, org: bytes, version: bytes, machine: str, instance: str) -> Host:
         """The process that runs the instance of this name, of a version of the machine."""
@@ -82,7 +107,8 @@ class Stepper:
     ) -> Started | None:
         """Make an instance and its first transition; None when its name is taken (S26).
 
-        Raises AuthorizerRefused (S92), MachineError, NotBuilt, InvalidParameter (S57).
+        Raises AuthorizerRefused (S92), MachineError, NotBuilt, InvalidParameter (S57), NotFound
+        when its machine goes meanwhile.
         """
         host = await self.host(new.org, new.version, machine, new.name)
         answer = await host.start(new.name, new.created_at, context, auth)
@@ -92,32 +118,31 @@ class Stepper:
         try:
             first = write_of(0, new.version, answer, Ask(_INIT, auth, "client"))
             row = await self._store.create_instance(new, first)
+        except LookupError as exc:
+            raise deleted_meanwhile(machine) from exc
         finally:
             if row is None:
                 host.drop(answer.instance, answer.seq)
         if row is None:
             return None
         host.commit(answer.instance, answer.seq, row)
-        goes_on = any(type(owed) is Set and owed.due == AT_ONCE for owed in first.deliveries)
-        return Started(row, answer.answer, goes_on)
+        return Started(row, answer.answer, _goes_on(first))
 
-    async def advance(self, live: Live, asks: Sequence[Ask]) -> list[Outcome]:
+    async def advance(self, live: Live, asks: Sequence[Ask], more: bool = True) -> list[Outcome]:
         """Make one step per ask, each on the one before, and commit them together.
 
-        Their times rise strictly (Q13). Returns outcomes in order: fewer than asks when one had
-        effects, since what it sends must come before the next event. Raises LostRace when the
-        instance had moved on.
+        Their times rise strictly (Q13). A claim on the instance is released with them, unless
+        there is `more` to come.
+
+        Returns outcomes in order: fewer than asks when one had effects, since what it sends must
+        come before the next event. Raises LostRace when the instance had moved on: what was
+        refused or failed then was judged on a state that is no more.
         """
-        host = live.host
-        if host is None:
-            host = live.host = await self.host(live.org, live.version, live.machine, live.name)
         first = max(self._clock.now(), live.ts + 1)
         events = [
             StepEvent(ts, ask.event, ask.auth, ask.cause) for ts, ask in enumerate(asks, first)
         ]
-        answers = await host.step(
-            live.id, live.name, live.seq, lambda: self._snapshot(live), events
-        )
+        host, answers = await self._made(live, events)
         outcomes: list[Outcome] = []
         for ask, answer in zip(asks, answers, strict=True):
             if isinstance(answer, Later):
@@ -126,11 +151,28 @@ class Stepper:
                 outcomes.append(answer)
             else:
                 outcomes.append(fault_of(answer, live.machine, live.name, ask.event, ask.auth))
-        await self._commit(host, live, asks, outcomes)
+        await self._commit(host, live, asks, outcomes, more)
         return outcomes
 
+    def is_claimed_elsewhere(self, live: Live) -> bool:
+        """Whether nobody but another engine may move the instance just now."""
+        return live.claimed_until > self._clock.now() and live.claimed_by != self._claimant
+
+    async def claim(self, live: Live, claim_ms: int) -> bool:
+        """Keep others from moving the instance for so long; 0 releases it.
+
+        False when another was quicker. Its newest state is to be looked up after that.
+        """
+        now = self._clock.now()
+        live.claimed_until = 0
+        return await self._store.claim(live.id, self._claimant, now, now + claim_ms)
+
+    def holds(self, live: Live) -> bool:
+        """Whether this engine has claimed the instance."""
+        return live.claimed_until > self._clock.now() and live.claimed_by == self._claimant
+
     async def _commit(
-        self, host: Host, live: Live, asks: Sequence[Ask], outcomes: list[Outcome]
+        self, host: Host, live: Live, asks: Sequence[Ask], outcomes: list[Outcome], more: bool
     ) -> None:
         steps = [
             (ask, answer)
@@ -138,18 +180,23 @@ class Stepper:
             if isinstance(answer, Stepped)
         ]
         if not steps:
+            if not self._store.stands(live.id, live.seq):
+                raise LostRace
             return
         committed = False
         try:
             chain = [write_of(live.id, live.version, answer, ask) for ask, answer in steps]
-            committed = await self._store.commit(chain)
+            goes_on = more or len(outcomes) < len(asks) or any(map(_goes_on, chain))
+            hold_until = live.claimed_until if goes_on and self.holds(live) else None
+            now = self._clock.now()
+            committed = await self._store.commit(chain, self._claimant, now, hold_until)
         finally:
             if not committed:
                 host.drop(live.id, live.seq + 1)
         if not committed:
             raise LostRace
         last = chain[-1]
-        live.seq, live.ts = last.base + 1, last.ts
+        live.seq, live.ts, live.claimed_until = last.base + 1, last.ts, hold_until or 0
         for write in chain:
             if write.deliveries or write.took:
                 live.next_due = self._store.next_due(live.id)
@@ -162,10 +209,27 @@ class Stepper:
             raise LostRace
         return Snapshot(row.value, row.context, row.rest)
 
+    async def _made(self, live: Live, events: list[StepEvent]) -> tuple[Host, Sequence[StepAnswer]]:
+        """The steps that a host makes of events, and the host."""
+        try:
+            host = live.host
+            if host is None:
+                host = live.host = await self.host(live.org, live.version, live.machine, live.name)
+            return host, await host.step(
+                live.id, live.name, live.seq, lambda: self._snapshot(live), events
+            )
+        except NotFound as exc:
+            # Instance and machine are deleted; there may be others of these names by now.
+            raise LostRace from exc
+
     def _code(self, org: bytes, version: bytes, machine: str) -> Code:
         row = self._store.get_version(org, version)
-        assert row is not None, "a version that has instances is never deleted"
-        code = self._store.get_code(org, row.code_sha256)
+        if row is None:
+            raise deleted_meanwhile(machine)
+        try:
+            code = self._store.get_code(org, row.code_sha256)
+        except LookupError as exc:
+            raise deleted_meanwhile(machine) from exc
         return Code(code, machine, row.adapter, row.xstate)
 
 
@@ -190,6 +254,10 @@ def write_of(instance: int, version: bytes, step: Stepped, ask: Ask) -> StepWrit
         deliveries=[_delivery(change, step.ts) for change in step.deliveries],
         took=None if ask.delivery is None else ask.delivery.id,
     )
+
+
+def _goes_on(step: StepWrite) -> bool:
+    return any(type(owed) is Set and owed.due == AT_ONCE for owed in step.deliveries)
 
 
 def _delivery(change: Delivery, ts: int) -> Set | Cancel | Clear:

@@ -347,6 +347,7 @@ class Process(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         # Without its socket it is of no use; why it let go is told by its exit.
+        self._transport = None
         self._kill()
 
     # Ending.

@@ -58,9 +58,13 @@ async def open_store(path: Path, now: int) -> Store:
     Whoever may meet others on an old file asks `needs_migration` first and keeps them away. It
     belongs to the event loop that opens it.
 
+    What a deletion that was broken off has left goes first.
+
     Raises DataDirectoryError if the file cannot be opened, is not ours, or is too new.
     """
-    return open_sqlite(path, now)
+    store = open_sqlite(path, now)
+    await store.finish_removals()
+    return store
 
 
 class Store(Protocol):
@@ -87,8 +91,8 @@ class Store(Protocol):
     def list_machines(self, org: bytes, after: int, limit: int) -> list[MachineRow]:
         """A page of an org's machines, oldest first."""
 
-    async def create_upload(self, upload: UploadRow) -> None:
-        """Begin the three steps in which a version comes about (S7)."""
+    async def create_upload(self, upload: UploadRow) -> bool:
+        """Begin the three steps in which a version comes about (S7); False without its machine."""
 
     def get_upload(self, org: bytes | None, upload_id: bytes) -> UploadRow | None:
         """The upload, of this org or (None) of any."""
@@ -97,7 +101,20 @@ class Store(Protocol):
         """Keep what was uploaded, by its sha256; False if there is no such upload."""
 
     async def create_version(self, v: NewVersion, make_current: bool, upload_id: bytes) -> bool:
-        """Make the version and mark its upload as finalized; False if it already was (Q34)."""
+        """Make the version and mark its upload as finalized.
+
+        False if it already was (Q34), or is there no more.
+        """
+
+    async def set_current(self, machine: int, version: bytes) -> bool:
+        """Make a version current; False if it is none of that machine (S2)."""
+
+    async def delete_machine(self, machine: int) -> bool:
+        """Forget a machine, its versions and what was uploaded for it (S161).
+
+        Codes stay that another machine of the org has too. False, and nothing is deleted, while
+        the machine has instances (S162).
+        """
 
     def get_version(self, org: bytes, version: bytes) -> VersionRow | None:
         """The version of that id."""
@@ -109,15 +126,41 @@ class Store(Protocol):
         """The code of that sha256. Raises LookupError if none is kept."""
 
     async def create_instance(self, new: NewInstance, first: StepWrite) -> int | None:
-        """A new instance's id, with its first transition; None if the name is taken (S4, S5)."""
+        """A new instance's id, with its first transition; None if the name is taken (S4, S5).
 
-    async def commit(self, steps: Sequence[StepWrite]) -> bool:
+        Raises LookupError if the machine or that version of it is not there, or not any more.
+        """
+
+    async def set_status(self, instance: int, status: str) -> bool:
+        """Set `running` or `paused` (S158); False if there is no such instance any more."""
+
+    async def delete_instance(self, instance: int) -> bool:
+        """Forget an instance and all of it (S160); False if there is none any more.
+
+        It is gone at once and whole. A long history follows in writes of its own, so that those
+        of others need not wait; what a crash leaves of it, the next opening removes.
+        """
+
+    async def commit(
+        self, steps: Sequence[StepWrite], claimant: bytes = b"", now: int = 0,
+        hold_until: int | None = None,
+    ) -> bool:  # fmt: skip
         """Move one instance along a chain of steps, all or nothing (S45).
 
         False, and nothing written, if the instance does not stand at the first step's base, is
-        paused, or is no longer owed a delivery that a step takes. Raises ValueError if the steps
-        are no chain of one instance.
+        paused, is claimed by another than `claimant` beyond `now`, or is no longer owed a delivery
+        that a step takes. The claim is released, or kept until `hold_until`. Raises ValueError if
+        the steps are no chain of one instance.
         """
+
+    async def claim(self, instance: int, claimant: bytes, now: int, until: int) -> bool:
+        """Keep all but `claimant` from moving an instance until then; until `now` releases it.
+
+        False if it is gone, or another's claim has not lapsed by `now`.
+        """
+
+    def stands(self, instance: int, seq: int) -> bool:
+        """Whether an instance still runs and stands at that seq."""
 
     def get_instance(self, org: bytes, machine: str, name: str) -> InstanceRow | None:
         """The instance of that name of the machine of that name."""
@@ -145,8 +188,13 @@ class Store(Protocol):
     def overdue_elsewhere(self, org: bytes, instance: int | None, now: int) -> Overdue:
         """Which other running instances of the org are owed something by `now`."""
 
-    async def fail_delivery(self, delivery: int, error: str, retry_at: int, parked: bool) -> None:
-        """Count a failed attempt; owe it again at `retry_at`, or park it with that reason (S66)."""
+    async def fail_delivery(
+        self, delivery: int, attempts: int, error: str, retry_at: int, parked: bool
+    ) -> bool:
+        """Count a failed attempt; owe it again at `retry_at`, or park it with that reason (S66).
+
+        False, and nothing written, if it has not had just `attempts` so far, or is gone.
+        """
 
     async def close(self) -> None:
         """Finish what has been asked for, then let the file go."""

@@ -100,7 +100,8 @@ class InstanceRow(Struct, frozen=True):
     """An instance as its newest transition left it; `id` is the cursor of a list.
 
     `status` is `running` or `paused`. `answer` is the finished public state, `rest` what a
-    snapshot holds beside value and context, `tags` a JSON array.
+    snapshot holds beside value and context, `tags` a JSON array. While `claimed_until` is not
+    over, nobody but `claimed_by` moves it.
     """
 
     id: int
@@ -117,6 +118,8 @@ class InstanceRow(Struct, frozen=True):
     rest: str
     answer: str
     tags: str
+    claimed_by: bytes | None
+    claimed_until: int | None
     done: bool
 
 

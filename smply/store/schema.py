@@ -6,6 +6,7 @@ missing ones are applied in one transaction, so a failed upgrade leaves the file
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,11 @@ _MARKS = """
 SELECT application_id, user_version, EXISTS (SELECT 1 FROM sqlite_schema)
 FROM pragma_application_id, pragma_user_version
 """
+
+_ELSEWHERE = "mend that, or choose another directory with --data-dir"
+
+_ROOM = 65_536
+"""Free bytes without which a file cannot be opened."""
 
 _SQL = Path(__file__).parent / "sql" / "sqlite"
 
@@ -57,11 +63,19 @@ def migrate(path: Path) -> None:
 
 
 def connect(path: Path) -> apsw.Connection:
-    """A connection that waits up to 5 s for a lock; the file is made if need be."""
+    """A connection that waits up to 5 s for a lock; the file is made if need be.
+
+    Raises DataDirectoryError if it cannot be opened, or only be read.
+    """
     try:
         connection = apsw.Connection(str(path))
     except apsw.Error as exc:
         raise unusable(path, exc) from exc
+    if connection.readonly("main"):
+        connection.close()
+        raise DataDirectoryError(
+            f"{path} may only be read, but smply must write it", hint=_ELSEWHERE
+        )
     connection.set_busy_timeout(5000)
     return connection
 
@@ -135,9 +149,29 @@ def _apply_missing(connection: apsw.Connection) -> None:
 
 
 def unusable(path: Path, exc: Exception) -> DataDirectoryError:
+    """What is said of a file that cannot be opened."""
     if isinstance(exc, apsw.NotADBError):
         return DataDirectoryError(
             f"{path} is not a database of smply",
             hint="choose another directory with --data-dir, or move that file away",
         )
-    return DataDirectoryError(f"{path} cannot be opened: {exc}")
+    if isinstance(exc, apsw.CorruptError):
+        return damaged(str(path), str(exc))
+    return DataDirectoryError(f"{path} cannot be opened: {_why(path, exc)}", hint=_ELSEWHERE)
+
+
+def _why(path: Path, exc: Exception) -> str:
+    """What SQLite does not tell apart."""
+    if path.is_dir():
+        return "it is a directory"
+    if isinstance(exc, apsw.IOError) and shutil.disk_usage(path.parent).free < _ROOM:
+        return "the disk is full"
+    return str(exc)
+
+
+def damaged(what: str, why: str) -> DataDirectoryError:
+    """What is said of data that is not as smply left it."""
+    return DataDirectoryError(
+        f"{what} is damaged: {why}",
+        hint="keep a copy of the directory; `sqlite3 smply.db .recover` saves what can be read",
+    )

@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 import apsw
 
 from smply.errors import SmplyError, Unavailable
+from smply.store.schema import damaged
 
 T = TypeVar("T")
 
@@ -309,6 +310,8 @@ def translated(exc: Exception) -> Exception:
         return exc
     if _is_fault_of_write(exc):
         error: SmplyError = SmplyError(f"The store refused a row: {exc}")
+    elif isinstance(exc, (apsw.CorruptError, apsw.NotADBError)):
+        error = damaged("the database", str(exc))
     elif isinstance(exc, apsw.BusyError):
         error = Unavailable("Another process kept the database locked for 5 seconds.")
     elif isinstance(exc, apsw.FullError):

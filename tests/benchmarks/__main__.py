@@ -106,10 +106,10 @@ def _rounds(loads: list[Load], running: list[Server], rounds: int) -> None:
                 made = measure(server, list(load.lines(run)), load.connections)
                 rows.setdefault((load.title, server.name), []).append(made)
     for (title, name), measured in rows.items():
-        print(_line(title, name, measured), flush=True)
+        print(line(title, name, measured), flush=True)
 
 
-def _line(title: str, name: str, rows: list[Row]) -> str:
+def line(title: str, name: str, rows: list[Row]) -> str:
     def middle(values: Iterator[float]) -> float:
         return float(statistics.median(values))
 

@@ -48,9 +48,13 @@ class Server:
         tasks = list(Path(f"/proc/{self.process.pid}/task").iterdir())
         threads = {int(task.name): _thread_seconds(task) for task in tasks}
         loop = threads.pop(self.process.pid)
-        children = [int(child) for task in tasks for child in _words(task / "children")]
-        deno = sum(_process_seconds(child) for child in children)
+        deno = sum(_process_seconds(child) for child in self.children())
         return Cpu(loop, sum(threads.values()), deno)
+
+    def children(self) -> list[int]:
+        """Its processes of Deno."""
+        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
+        return [int(child) for task in tasks for child in _words(task / "children")]
 
 
 def _thread_seconds(task: Path) -> float:

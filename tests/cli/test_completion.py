@@ -40,7 +40,9 @@ def test_the_scripts_are_what_the_command_prints(
     ("line", "words"),
     [
         ("smply mach", ["machines", "machine-versions"]),
-        ("smply instances s", ["send-event"]),
+        ("smply instances s", ["send-event", "set-status"]),
+        ("smply instances set-status -m checkout -i trial --status p", ["paused"]),
+        ("smply instances delete -m checkout -i tr", ["trial"]),
         ("smply instances get -m ", ["checkout"]),
         ("smply instances get -m checkout -i order", ["order-1042", "order-1043"]),
         ("smply instances get -m checkout -i zzz", []),
@@ -57,7 +59,8 @@ def test_a_word_is_completed(version: str, complete: Complete, line: str, words:
 
 
 def test_the_id_of_a_version_is_completed(version: str, complete: Complete) -> None:
-    assert complete("smply instances create -m checkout --version ver") == [version]
+    for command in ("instances create", "machines set-current", "machine-versions get"):
+        assert complete(f"smply {command} -m checkout --version ver") == [version]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,15 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from smply.cli import _lists as lists
-from smply.models import InstanceSummary, Machine, MachineSummary, Transition, Version
-from tests.cli.checkout import DAY, HOUR, IN_PAYMENT, NOW, SECOND, VERSION, frame, iso
+from smply.models import (
+    InstanceSummary,
+    Machine,
+    MachineSummary,
+    Transition,
+    Version,
+    VersionDetail,
+)
+from tests.cli.checkout import CHECKOUT, DAY, HOUR, IN_PAYMENT, NOW, SECOND, VERSION, frame, iso
 
 SECOND_VERSION = Version(
     "ver_AsrMf_baSJG53SBNSUszzw", iso(NOW - 5 * SECOND), "0.0.2 " + "long " * 9
@@ -44,6 +51,33 @@ current   ver_FsrMf_baSJG53SBNSUszzw  0.0.1
 """
     )
     assert "no version yet" in plain(lists.machine_detail("new", Machine(iso(NOW), []), frame()))
+
+
+def test_a_version() -> None:
+    detail = VersionDetail(
+        id=VERSION.id,
+        created_at=iso(NOW - DAY),
+        client_info="0.0.1\x1b",
+        xstate="4 bundled",
+        bundle={"bytes": 18_400, "gzippedBytes": 6_100, "sha256": "ab" * 32},
+        index_selectors={},
+        exports=["allowRead", "allowWrite", "default"],
+        definition=CHECKOUT,
+    )
+    assert (
+        plain(lists.version_detail("checkout", detail, True, frame()))
+        == f"""\
+version   ver_FsrMf_baSJG53SBNSUszzw  ● current  0.0.1\\u001b
+machine   checkout, 11 states, 5 transitions
+created   1 d ago
+xstate    4 bundled
+exports   allowRead, allowWrite, default
+bundle    18.4 kB, 6.1 kB gzipped
+sha256    {"ab" * 32}
+"""
+    )
+    old = plain(lists.version_detail("checkout", detail, False, frame(width=50)))
+    assert old.startswith("version   ver_FsrMf_baSJG53SBNSUszzw  not current…\n")
 
 
 def test_versions_mark_the_current_one() -> None:

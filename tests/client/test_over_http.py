@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import UNSET
 
-from smply import AsyncClient, Client, NoAnswer, NotFound
+from smply import AsyncClient, Client, Conflict, NoAnswer, NotFound
 
 TOGGLER = Path(__file__).parents[1] / "benchmarks" / "toggler.js"
 ACT = {"sub": "bench"}
@@ -44,6 +45,27 @@ def test_a_machine_lives_over_http(url: str) -> None:
         assert client.versions.get("toggler", version).definition["id"] == "toggler"
         assert client.machines.get("toggler").indexes == []
         assert [machine.name for machine in client.machines.list().items] == ["toggler"]
+
+
+def test_a_machine_ends_over_http(url: str) -> None:
+    """S158-S163."""
+    with Client(url) as client:
+        client.machines.create("ending")
+        versions = [client.versions.create("ending", TOGGLER.read_bytes()) for _ in "ab"]
+        client.machines.set_current("ending", versions[0])
+        current = client.machines.get("ending").current_version
+        assert current is not UNSET
+        assert current.id == versions[0]
+        client.instances.create("ending", "one", act=ACT)
+        client.instances.set_status("ending", "one", "paused")
+        with pytest.raises(Conflict, match="one is paused"):
+            client.instances.send("ending", "one", "toggle", act=ACT)
+        with pytest.raises(Conflict, match="ending has instances"):
+            client.machines.delete("ending")
+        client.instances.delete("ending", "one")
+        client.machines.delete("ending")
+        with pytest.raises(NotFound):
+            client.machines.get("ending")
 
 
 @pytest.mark.anyio

@@ -31,11 +31,11 @@ class FailingStore:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def commit(self, steps: Any) -> bool:
+    async def commit(self, *args: Any) -> bool:
         self._commits += 1
         if self._commits in self._failing:
             raise Unavailable("the disk is full")
-        return bool(await self._store.commit(steps))
+        return bool(await self._store.commit(*args))
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ async def furnish_file(path: Path) -> None:
     await world.move(instance, 1, patch='{"count":2}')
     cause = {"auth": None, "cause": "timer", "cause_id": taken, "took": taken}
     await world.move(instance, 2, patch='{"count":3}', **cause)
-    await store.fail_delivery(parked, "no", NOW, parked=True)
+    await store.fail_delivery(parked, 0, "no", NOW, parked=True)
     await store.close()
 
 

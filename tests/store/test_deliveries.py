@@ -128,8 +128,8 @@ async def test_a_chain_that_takes_what_is_gone_falls_whole(world: World) -> None
 async def test_a_failed_attempt_is_tried_again_later_s66_s67(world: World) -> None:
     instance = await world.create(deliveries=[Set("t", NOW, "{}")])
     row = world.store.deliveries(instance)[0]
-    await world.store.fail_delivery(row.id, "it threw", NOW + 30_000, parked=False)
-    await world.store.fail_delivery(row.id, "again", NOW + 60_000, parked=False)
+    await world.store.fail_delivery(row.id, 0, "it threw", NOW + 30_000, parked=False)
+    await world.store.fail_delivery(row.id, 1, "again", NOW + 60_000, parked=False)
     again = world.store.deliveries(instance)[0]
     assert (again.attempts, again.last_error, again.parked) == (2, "again", None)
     assert world.store.due_deliveries(instance, NOW + 59_999, 9) == []
@@ -140,7 +140,7 @@ async def test_a_parked_delivery_is_kept_but_no_longer_due_s66(world: World) -> 
     sets = [Set("t", NOW, "1"), Set("t", NOW + 5, "2")]
     instance = await world.create(deliveries=sets)
     row = world.store.deliveries(instance)[0]
-    await world.store.fail_delivery(row.id, "five times", NOW + 1, parked=True)
+    await world.store.fail_delivery(row.id, 0, "five times", NOW + 1, parked=True)
     parked = world.store.deliveries(instance)[0]
     assert (parked.id, parked.parked, parked.attempts) == (row.id, "five times", 1)
     assert world.store.next_due(instance) == NOW + 5

@@ -41,6 +41,8 @@ async def test_an_instance_begins_with_its_first_transition(world: World) -> Non
         rest='{"rest":1}',
         answer=f'{{"ts":{NOW + 1},"state":"s1"}}',
         tags='["a"]',
+        claimed_by=None,
+        claimed_until=None,
         done=True,
     )
     assert world.store.list_transitions(instance, 0, 10) == [

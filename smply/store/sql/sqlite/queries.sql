@@ -34,10 +34,10 @@ FROM machines m LEFT JOIN versions v ON v.id = m.current
 WHERE m.org = ? AND m.id > ? ORDER BY m.id LIMIT ?;
 
 -- insert_upload
--- Begin the three steps of a version (S7).
+-- Begin the three steps of a version (S7), if its machine is there.
 INSERT INTO uploads
   (id, org, machine, version, secret_sha256, created_at, code_sha256, finalized)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+SELECT ?1, ?2, id, ?4, ?5, ?6, ?7, ?8 FROM machines WHERE id = ?3;
 
 -- get_upload
 -- One upload, of one org or (NULL) of any.
@@ -75,6 +75,41 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 -- Make a version the current one of its machine (S2).
 UPDATE machines SET current = ? WHERE id = ?;
 
+-- choose_current
+-- Make a version the current one of its machine, if it is one of its versions (S2).
+UPDATE machines SET current = ?2
+WHERE id = ?1 AND EXISTS (SELECT 1 FROM versions WHERE id = ?2 AND machine = ?1);
+
+-- has_instances
+-- Whether a machine has instances (S162).
+SELECT EXISTS (SELECT 1 FROM instances WHERE machine = ?);
+
+-- delete_codes
+-- Forget the codes of a machine that no other machine of its org has too.
+WITH
+  own AS (SELECT org FROM machines WHERE id = ?1),
+  used (machine, sha256) AS (
+    SELECT machine, code_sha256 FROM versions WHERE org = (SELECT org FROM own)
+    UNION SELECT machine, uploaded_sha256 FROM versions WHERE org = (SELECT org FROM own)
+    UNION SELECT machine, code_sha256 FROM uploads
+          WHERE org = (SELECT org FROM own) AND code_sha256 IS NOT NULL)
+DELETE FROM codes
+WHERE org = (SELECT org FROM own)
+  AND sha256 IN (SELECT sha256 FROM used WHERE machine = ?1)
+  AND sha256 NOT IN (SELECT sha256 FROM used WHERE machine <> ?1);
+
+-- delete_uploads
+-- Forget what was uploaded for a machine.
+DELETE FROM uploads WHERE machine = ?;
+
+-- delete_versions
+-- Forget the versions of a machine (S161).
+DELETE FROM versions WHERE machine = ?;
+
+-- delete_machine
+-- Forget a machine.
+DELETE FROM machines WHERE id = ?;
+
 -- get_version
 -- One version by id.
 SELECT row, id, org, machine, created_at, client_info, xstate, adapter,
@@ -88,19 +123,64 @@ SELECT row, id, org, machine, created_at, client_info, xstate, adapter,
 FROM versions WHERE org = ? AND machine = ? AND row > ? ORDER BY row LIMIT ?;
 
 -- insert_instance
--- Make an instance at seq 1, unless its machine has one of that name.
+-- Make an instance at seq 1 on a version of its machine, unless there is one of that name.
 INSERT INTO instances
   (org, machine, name, created_at, seq, ts, value, context, rest, answer, tags, done, version)
-VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?)
+SELECT ?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, id
+FROM versions WHERE id = ?12 AND machine = ?2
 ON CONFLICT (machine, name) DO NOTHING;
 
+-- is_version_of
+-- Whether a version is one of a machine.
+SELECT EXISTS (SELECT 1 FROM versions WHERE id = ? AND machine = ?);
+
+-- set_status
+-- Let an instance run, or pause it (S158).
+UPDATE instances SET status = ?2 WHERE id = ?1;
+
+-- delete_instance
+-- Forget an instance; its name is free from now on (Q53).
+DELETE FROM instances WHERE id = ?;
+
+-- insert_removal
+-- Note that the history of a deleted instance is still there.
+INSERT INTO removals (instance) VALUES (?);
+
+-- next_removal
+-- A deleted instance whose history is still there.
+SELECT instance FROM removals LIMIT 1;
+
+-- trim_history
+-- Remove the oldest transitions of a deleted instance, so many of them at most.
+DELETE FROM transitions WHERE instance = ?1 AND seq <= (
+  SELECT max(seq) FROM (
+    SELECT seq FROM transitions WHERE instance = ?1 ORDER BY seq LIMIT ?2));
+
+-- delete_removal
+-- Note that nothing is left of a deleted instance.
+DELETE FROM removals WHERE instance = ?;
+
 -- move_instance
--- Move an instance on, if it stands at that seq, runs, and is still owed what the step takes.
+-- Move an instance on, if it runs at that seq, unclaimed, and is still owed what the step takes.
 UPDATE instances
 SET seq = ?3, ts = ?4, value = ?5, context = ?6, rest = ?7, answer = ?8, tags = ?9, done = ?10,
     version = ?11
-WHERE id = ?1 AND seq = ?2 AND status = 'running'
+WHERE id = ?1 AND seq = ?2 AND status = 'running' AND claimed_until IS NULL
   AND (?12 IS NULL OR EXISTS (SELECT 1 FROM deliveries WHERE id = ?12 AND instance = ?1));
+
+-- free_instance
+-- Take away a claim from an instance at that seq: one's own, or one that has lapsed.
+UPDATE instances SET claimed_by = NULL, claimed_until = NULL
+WHERE id = ?1 AND seq = ?2 AND (claimed_by = ?3 OR claimed_until <= ?4);
+
+-- claim_instance
+-- Keep others from moving an instance until then, unless another has it already.
+UPDATE instances SET claimed_by = ?2, claimed_until = ?4
+WHERE id = ?1 AND (claimed_until IS NULL OR claimed_until <= ?3 OR claimed_by = ?2);
+
+-- stands
+-- Whether an instance still runs and stands at that seq.
+SELECT 1 FROM instances WHERE id = ? AND seq = ? AND status = 'running';
 
 -- insert_transition
 -- Append a transition to the history.
@@ -127,16 +207,16 @@ DELETE FROM deliveries WHERE id =
 DELETE FROM deliveries WHERE instance = ?;
 
 -- fail_delivery
--- Count a failed attempt and say when the next one is, or park the delivery with its reason.
+-- Count a failed attempt once and say when the next one is, or park the delivery with its reason.
 UPDATE deliveries
-SET attempts = attempts + 1, last_error = ?2,
-    due = iif(?4, due, ?3), parked = iif(?4, ?2, NULL)
-WHERE id = ?1;
+SET attempts = attempts + 1, last_error = ?3,
+    due = iif(?5, due, ?4), parked = iif(?5, ?3, NULL)
+WHERE id = ?1 AND attempts = ?2;
 
 -- get_instance
 -- One instance by the names of its machine and of itself.
 SELECT i.id, i.org, i.machine, i.name, i.version, i.status, i.created_at, i.seq, i.ts,
-       i.value, i.context, i.rest, i.answer, i.tags, i.done
+       i.value, i.context, i.rest, i.answer, i.tags, i.claimed_by, i.claimed_until, i.done
 FROM machines m JOIN instances i ON i.machine = m.id
 WHERE m.org = ? AND m.name = ? AND i.name = ?;
 

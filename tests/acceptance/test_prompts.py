@@ -1,0 +1,116 @@
+"""A question on a real terminal: the answer typed in, Ctrl-C, Ctrl-D; and no terminal at all."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.transcript import Stage, run_piped
+
+DELETE = ["smply", "machines", "delete", "-m", "empty"]
+PROMPT = "Type empty to confirm: "
+QUESTION = """\
+empty will be deleted for ever, with all its versions and their code.
+If it has instances, they are to be deleted first.
+Nothing can bring it back.
+"""
+# A terminal sends its signals to the session that it controls.
+AS_LEADER = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    """A stage with the machine `empty`."""
+    stage = Stage(tmp_path)
+    assert run_piped(stage, ["smply", "machines", "create", "-m", "empty"], None).status == 0
+    return stage
+
+
+def machines(stage: Stage) -> str:
+    return run_piped(stage, ["smply", "machines", "list", "--jq", ".[].name"], None).stdout
+
+
+class Session:
+    """A command that has a terminal of its own."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._outer, inner = pty.openpty()
+        self._child = subprocess.Popen(
+            [sys.executable, "-c", AS_LEADER, *DELETE], cwd=stage.cwd, env=stage.environment,
+            stdin=inner, stdout=inner, stderr=inner, start_new_session=True,
+        )  # fmt: skip
+        os.close(inner)
+        self.screen = ""
+
+    def read_until(self, end: str) -> None:
+        while not self.screen.endswith(end):
+            assert self._read(), self.screen
+
+    def type(self, keys: str) -> int:
+        """Type something, read what comes of it to the end; returns the exit status."""
+        os.write(self._outer, keys.encode())
+        while self._read():
+            pass
+        return self._child.wait(timeout=20)
+
+    def close(self) -> None:
+        self._child.kill()
+        self._child.wait()
+        os.close(self._outer)
+
+    def _read(self) -> bool:
+        try:
+            chunk = os.read(self._outer, 65536)
+        except OSError:
+            # Linux says EIO when the last writer has gone.
+            return False
+        self.screen += chunk.decode().replace("\r\n", "\n")
+        return bool(chunk)
+
+
+@pytest.fixture
+def asked(stage: Stage) -> Iterator[Session]:
+    """A command that waits for its answer."""
+    session = Session(stage)
+    session.read_until(PROMPT)
+    yield session
+    session.close()
+
+
+def test_the_name_typed_in_confirms(stage: Stage, asked: Session) -> None:
+    assert asked.type("empty\n") == 0
+    done = "Deleted    empty, with its versions\n"
+    assert asked.screen == f"{QUESTION}{PROMPT}empty\n{done}"
+    assert machines(stage) == ""
+
+
+def test_ctrl_c_at_a_question_is_130_at_once(stage: Stage, asked: Session) -> None:
+    assert asked.type("\x03") == 130
+    assert asked.screen == f"{QUESTION}{PROMPT}^C\n"
+    assert machines(stage) == "empty\n"
+
+
+def test_the_end_of_input_declines(stage: Stage, asked: Session) -> None:
+    """F6."""
+    assert asked.type("\x04") == 3
+    assert asked.screen.startswith(f"{QUESTION}{PROMPT}\nerror: not confirmed: ")
+    assert machines(stage) == "empty\n"
+
+
+@pytest.mark.parametrize("stdin", ["</dev/null", "<&-", "0>/dev/null"])
+def test_where_there_is_nobody_it_is_declined_at_once(stage: Stage, stdin: str) -> None:
+    """F11; nor does a stdin that is closed, or cannot be read, say yes."""
+    done = run_piped(stage, ["bash", "-c", f"{' '.join(DELETE)} {stdin}"], None)
+    assert (done.status, done.stdout) == (3, "")
+    assert "error: not confirmed: there was no answer; nothing was done\n" in done.stderr
+    assert machines(stage) == "empty\n"
