@@ -92,7 +92,7 @@ def _collect_less_often() -> None:
 
 
 def _entry(key: Hashable, log: Log) -> LogEntry:
-    assert isinstance(key, tuple), "the engine's key of a process is org, version, machine"
+    assert isinstance(key, tuple), "the engine's key of a process is org, version, machine, shard"
     return LogEntry(key[2], log.name, log.phase, log.stream, log.text)
 
 

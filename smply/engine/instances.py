@@ -134,7 +134,7 @@ class Instances:
     async def read(self, org: bytes, machine: str, name: str, auth: bytes) -> str:
         """The public answer, if allowRead permits (S91). Raises NotFound, AuthorizerRefused."""
         row = await self._current(org, machine, name)
-        host = await self._stepper.host(org, row.version, machine)
+        host = await self._stepper.host(org, row.version, machine, name)
         answer = await host.read(
             row.id, name, row.seq, lambda: Snapshot(row.value, row.context, row.rest), auth
         )

@@ -97,11 +97,10 @@ class Stepper:
         self._clock = clock
         self._claimant = os.urandom(16)
 
-    async def host(self, org: bytes, version: bytes, machine: str) -> Host:
-        """The process that runs a version of the machine of this name."""
-        return await self._runtime.host(
-            (org, version, machine), lambda: self._code(org, version, machine)
-        )
+    async def host(self, org: bytes, version: bytes, machine: str, instance: str) -> Host:
+        """The process that runs the instance of this name, of a version of the machine."""
+        key = (org, version, machine, self._runtime.shard(instance))
+        return await self._runtime.host(key, lambda: self._code(org, version, machine))
 
     async def start(
         self, new: NewInstance, machine: str, context: bytes, auth: bytes
@@ -111,7 +110,7 @@ class Stepper:
         Raises AuthorizerRefused (S92), MachineError, NotBuilt, InvalidParameter (S57), NotFound
         when its machine goes meanwhile.
         """
-        host = await self.host(new.org, new.version, machine)
+        host = await self.host(new.org, new.version, machine, new.name)
         answer = await host.start(new.name, new.created_at, context, auth)
         if not isinstance(answer, Stepped):
             raise fault_of(answer, machine, new.name, None, auth)
@@ -215,7 +214,7 @@ class Stepper:
         try:
             host = live.host
             if host is None:
-                host = live.host = await self.host(live.org, live.version, live.machine)
+                host = live.host = await self.host(live.org, live.version, live.machine, live.name)
             return host, await host.step(
                 live.id, live.name, live.seq, lambda: self._snapshot(live), events
             )

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zlib import crc32
 
 from smply.runtime import sandbox
 from smply.runtime.bundle import build_file
@@ -60,7 +61,9 @@ class RuntimeSettings:
 
     `directory` is where sockets and the records of children go; None is one of this user's below
     the temporary directory. `heap_megabytes` is what a machine has for itself, beside the cache of
-    `cache_bytes`. `network` is whom it may talk to in actions. `dist` is the built host.
+    `cache_bytes`. `network` is whom it may talk to in actions. `spares` are processes that wait
+    blank for their machine, among `processes_max`; the instances of a version are spread over
+    `shards` processes. `dist` is the built host.
     """
 
     directory: Path | None = None
@@ -70,6 +73,8 @@ class RuntimeSettings:
     cache_bytes: int = 64 << 20
     processes_max: int = 20
     network: Network = PUBLIC
+    spares: int = 0
+    shards: int = 1
     dist: Path = sandbox.DIST
 
 
@@ -100,7 +105,7 @@ class Runtime:
         """
         launch = replace(self._open().launch, network=Network("none"))
         async with self._checks:
-            process = Process(launch, lambda _: None)
+            process = Process(launch)
             try:
                 return await check_bundle(process, code, label, launch.load_seconds)
             finally:
@@ -113,6 +118,15 @@ class Runtime:
         MachineError when its code does not load, Unavailable when no process is to be had.
         """
         return await self._open().host(key, load)
+
+    def shard(self, name: str) -> int:
+        """Which of the processes of a version runs the instance of this name.
+
+        By its name, not its row: one that is being born has no row yet, and its state is to be
+        found again in the process that made it.
+        """
+        shards = self._settings.shards
+        return crc32(name.encode()) % shards if shards > 1 else 0
 
     async def close(self, wait_seconds: float = 5.0) -> list[str]:
         """Wait for actions that have begun, then stop everything.
@@ -145,5 +159,5 @@ class Runtime:
                 settings.cache_bytes,
                 settings.network,
             )
-            self._pool = Pool(launch, settings.processes_max, self._on_log)
+            self._pool = Pool(launch, settings.processes_max, settings.spares, self._on_log)
         return self._pool

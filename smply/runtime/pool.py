@@ -51,17 +51,25 @@ _ROOM_LOOK_SECONDS = 0.02
 
 
 class Pool:
-    """All processes of a runtime, `processes_max` at most."""
+    """All processes of a runtime, `processes_max` at most, of them `spares` that wait blank."""
 
     def __init__(
-        self, launch: Launch, processes_max: int, on_log: Callable[[Hashable, Log], None]
+        self,
+        launch: Launch,
+        processes_max: int,
+        spares: int,
+        on_log: Callable[[Hashable, Log], None],
     ) -> None:
         self.launch = launch
         self.on_log = on_log
         self._processes_max = processes_max
+        self._spares_kept = spares
         self._hosts: WeakValueDictionary[Hashable, Host] = WeakValueDictionary()
         self._lent: dict[Process, Host] = {}
+        self._spares: dict[Process, asyncio.Task[None]] = {}
+        self._starts: set[asyncio.Task[None]] = set()
         self._closing = False
+        self._refill()
 
     async def host(self, key: Hashable, load: Callable[[], Code]) -> Host:
         host = self._hosts.get(key)
@@ -71,7 +79,10 @@ class Pool:
         return host
 
     async def start(self, host: Host) -> Process:
-        """A new process; idle ones are retired to make room. Unavailable if there is none."""
+        """A blank process: a spare, or else a new one, for which idle ones are retired.
+
+        Unavailable if there is none.
+        """
         if self._closing:
             raise Unavailable("smply is stopping")
         await self._make_room()
@@ -81,15 +92,38 @@ class Pool:
             if not self._closing:
                 host.tell_of_actions(end)
 
-        process = Process(self.launch, lambda log: self.on_log(host.key, log), tell)
+        process, start = self._take()
+        process.serve(lambda log: self.on_log(host.key, log), tell)
         self._lent[process] = host
-        await process.start()
+        await start
+        self._refill()
         return process
 
+    def _take(self) -> tuple[Process, asyncio.Task[None]]:
+        """The spare that has waited longest, which may still be starting, or a new process."""
+        for process in self._spares:
+            return process, self._spares.pop(process)
+        return self._begin()
+
+    def _begin(self) -> tuple[Process, asyncio.Task[None]]:
+        process = Process(self.launch)
+        start = asyncio.create_task(process.start())
+        start.add_done_callback(_heed)
+        self._starts.add(start)
+        start.add_done_callback(self._starts.discard)
+        return process, start
+
+    def _refill(self) -> None:
+        """Let spares start in the room that nobody needs."""
+        while not self._full() and len(self._spares) < self._spares_kept and not self._closing:
+            process, start = self._begin()
+            self._spares[process] = start
+
     async def _make_room(self) -> None:
+        """Return once there is a spare, or room for a process."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _ROOM_SECONDS
-        while self._full():
+        while self._full() and not self._spares:
             idle = [process for process, host in self._lent.items() if host.is_idle(process)]
             idle.sort(key=lambda process: process.heard)
             for process in idle:
@@ -101,9 +135,10 @@ class Pool:
                 await asyncio.sleep(_ROOM_LOOK_SECONDS)
 
     def _full(self) -> bool:
-        for process in [each for each in self._lent if each.ended is not None]:
-            del self._lent[process]
-        return len(self._lent) >= self._processes_max
+        for held in (self._lent, self._spares):
+            for process in [each for each in held if each.ended is not None]:
+                del held[process]
+        return len(self._lent) + len(self._spares) >= self._processes_max
 
     async def _retire(self, process: Process) -> bool:
         """End an idle process, unless an action of it still runs; True when it is gone."""
@@ -122,15 +157,17 @@ class Pool:
     async def close(self, wait_seconds: float) -> list[str]:
         """Let begun actions end, then end every process; a clause for each that did not end."""
         self._closing = True
-        lent = list(self._lent)
+        every = [*self._lent, *self._spares]
         try:
-            asked = (last_actions(process, wait_seconds) for process in lent)
+            asked = (last_actions(process, wait_seconds) for process in every)
             clauses = await asyncio.gather(*asked)
         finally:
             # Also when whoever closes cannot wait for actions any longer.
-            for process in lent:
+            for process in every:
                 process.stop("was stopped")
-            await asyncio.gather(*(process.wait() for process in lent))
+            # One that was only just starting can be waited for when its start has come to an end.
+            await asyncio.gather(*self._starts, return_exceptions=True)
+            await asyncio.gather(*(process.wait() for process in every))
         return [clause for each in clauses for clause in each]
 
 
@@ -358,7 +395,7 @@ class Host:
         )
 
 
-def _heed(start: asyncio.Task[Process]) -> None:
+def _heed(start: asyncio.Task[Any]) -> None:
     """Take note of how a start ended, should all who waited for it be gone."""
     if not start.cancelled():
         start.exception()

@@ -117,12 +117,7 @@ class Process(asyncio.Protocol):
     process, and so does whatever it says unasked.
     """
 
-    def __init__(
-        self,
-        launch: Launch,
-        on_log: Callable[[Log], None],
-        on_idle_end: Callable[[Ended], None] = lambda end: None,
-    ) -> None:
+    def __init__(self, launch: Launch) -> None:
         self.ended: str | None = None
         """Why it is over, a phrase that completes "machine code …"; None while it lives."""
         self.heard = 0.0
@@ -131,8 +126,8 @@ class Process(asyncio.Protocol):
         """Whose actions it ran last; once it ran any, nobody is to blame for its end unheard."""
         self._doubtful: deque[tuple[int, Where]] = deque()
         self.launch = launch
-        self._gate = LogGate(on_log)
-        self._on_idle_end = on_idle_end
+        self._gate = LogGate(lambda log: None)
+        self._on_idle_end: Callable[[Ended], None] = lambda end: None
         self._loop = asyncio.get_running_loop()
         self._hello: asyncio.Future[Hello] = self._loop.create_future()
         self._transport: asyncio.Transport | None = None
@@ -221,6 +216,12 @@ class Process(asyncio.Protocol):
             self.end(reason, certain=self._last_call <= _CALLS_WHEN_FRESH)
         else:
             self.end(_lost(status), certain=False, lost=True)
+
+    def serve(self, on_log: Callable[[Log], None], on_idle_end: Callable[[Ended], None]) -> None:
+        """Tell somebody what it prints, and of its end if actions may have run: until then it
+        works for nobody."""
+        self._gate = LogGate(on_log)
+        self._on_idle_end = on_idle_end
 
     # Asking.
 

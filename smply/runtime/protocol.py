@@ -26,8 +26,6 @@ from smply.contract import (
 
 PROTOCOL = 1
 
-"""As the host has it; what comes due later could be stored nowhere."""
-
 Phase = Literal["load", "guard", "authorizer", "action", "rejection", "timer", "transition"]
 Stream = Literal["stdout", "stderr"]
 FailureKind = Literal[

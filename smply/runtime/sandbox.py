@@ -225,7 +225,8 @@ def command(
         f"--allow-read={own},{_escape(dist)}",
         f"--allow-write={own}",
         *network.flags(own),
-        f"--v8-flags=--max-old-space-size={heap_megabytes}",
+        # One thread collects: several would take the CPU of all other machines from one's waste.
+        f"--v8-flags=--max-old-space-size={heap_megabytes},--single-threaded-gc",
         str(dist / "host.js"), str(path), str(cache_bytes), network.kind,
     ]  # fmt: skip
 

@@ -1,11 +1,11 @@
 """Load over keep-alive connections, cheap enough not to be what is measured.
 
-    python -m tests.benchmarks.generator PORT CONNECTIONS [--cut-off] < requests
+    python -m tests.benchmarks.generator PORT CONNECTIONS [--cut-off | --pause MS] < requests
 
 Reads requests from stdin, one JSON `[method, path, headers, body]` a line, sends each once, and
 prints `{"seconds", "p50", "p99", "errors", "cpu"}`: times in milliseconds, CPU in seconds. With
 `--cut-off` it repeats them until the server has gone, and prints how often each path was answered
-with success.
+with success. With `--pause` each connection rests so long after an answer.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ import uvloop
 class _Connection(asyncio.Protocol):
     """Sends the next request as soon as the answer to the last one is whole."""
 
-    def __init__(self, requests: Iterator[bytes], times: list[float], done: asyncio.Event) -> None:
+    def __init__(
+        self, requests: Iterator[bytes], pause: float, times: list[float], done: asyncio.Event
+    ) -> None:
         self._requests = requests
+        self._pause = pause
         self._times = times
         self._done = done
         self._left = b""
@@ -57,7 +60,10 @@ class _Connection(asyncio.Protocol):
             self.answered[self._request] += 1
         else:
             self.errors += 1
-        self.begin()
+        if self._pause:
+            asyncio.get_running_loop().call_later(self._pause, self.begin)
+        else:
+            self.begin()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._done.set()
@@ -77,21 +83,23 @@ def _encoded(line: str) -> bytes:
 
 
 async def _opened(
-    port: int, connections: int, requests: Iterator[bytes], times: list[float]
+    port: int, connections: int, requests: Iterator[bytes], pause: float, times: list[float]
 ) -> list[tuple[_Connection, asyncio.Event]]:
     loop = asyncio.get_running_loop()
     opened = []
     for _ in range(connections):
         done = asyncio.Event()
-        connection = partial(_Connection, requests, times, done)
+        connection = partial(_Connection, requests, pause, times, done)
         _, protocol = await loop.create_connection(connection, "127.0.0.1", port)
         opened.append((protocol, done))
     return opened
 
 
-async def run(port: int, connections: int, requests: list[bytes]) -> dict[str, float]:
+async def run(
+    port: int, connections: int, requests: list[bytes], pause: float = 0.0
+) -> dict[str, float]:
     times: list[float] = []
-    opened = await _opened(port, connections, iter(requests), times)
+    opened = await _opened(port, connections, iter(requests), pause, times)
     cpu, start = time.process_time(), time.perf_counter()
     for protocol, _ in opened:
         protocol.begin()
@@ -109,7 +117,7 @@ async def run(port: int, connections: int, requests: list[bytes]) -> dict[str, f
 
 
 async def run_until_cut_off(port: int, connections: int, requests: list[bytes]) -> dict[str, int]:
-    opened = await _opened(port, connections, itertools.cycle(requests), [])
+    opened = await _opened(port, connections, itertools.cycle(requests), 0.0, [])
     for protocol, _ in opened:
         protocol.begin()
     for _, done in opened:
@@ -120,5 +128,9 @@ async def run_until_cut_off(port: int, connections: int, requests: list[bytes]) 
 
 if __name__ == "__main__":
     todo = [_encoded(line) for line in sys.stdin]
-    load = run_until_cut_off if "--cut-off" in sys.argv else run
-    print(json.dumps(uvloop.run(load(int(sys.argv[1]), int(sys.argv[2]), todo))))
+    where = int(sys.argv[1]), int(sys.argv[2])
+    if "--cut-off" in sys.argv:
+        print(json.dumps(uvloop.run(run_until_cut_off(*where, todo))))
+    else:
+        pause = float(sys.argv[4]) / 1000 if "--pause" in sys.argv else 0.0
+        print(json.dumps(uvloop.run(run(*where, todo, pause))))

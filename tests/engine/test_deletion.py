@@ -286,7 +286,7 @@ async def test_a_version_that_is_gone_makes_one_look_again(world: World, runtime
     with pytest.raises(LostRace):
         await stepper.advance(live, [Ask(TOGGLE, AUTH, "client")])
     with pytest.raises(NotFound, match="m was deleted meanwhile"):
-        await stepper.host(world.org, version, "m")
+        await stepper.host(world.org, version, "m", "a")
 
 
 async def test_an_older_version_is_made_current_again_s2(lit: World, bundle: Any) -> None:

@@ -145,6 +145,20 @@ async def test_without_an_idle_process_a_new_one_is_unavailable_after_a_second(
     assert values(await busy) == ["failed"]
 
 
+async def test_a_start_waits_for_a_process_that_is_at_work_for_less_than_a_second() -> None:
+    lab = Lab(RuntimeSettings(processes_max=1, step_seconds=0.3))
+    code = await lab.code(machine())
+    host = await lab.host(machine("loop: { guard: () => { for (;;); } }"))
+    busy = asyncio.create_task(step(host, 1, "loop"))
+    await asyncio.sleep(0)
+
+    other = await lab.runtime.host("other", lambda: code)
+
+    assert values(await busy) == ["failed"]
+    assert values(await step(other, 1, "toggle")) == ["on"]
+    await lab.runtime.close(0)
+
+
 async def test_a_step_that_waits_for_its_commit_keeps_its_process(narrow: Lab) -> None:
     code = await narrow.code(machine())
     host = await narrow.host(machine(ACT))
@@ -156,6 +170,129 @@ async def test_a_step_that_waits_for_its_commit_keeps_its_process(narrow: Lab) -
     host.commit(1, 2)
     await narrow.runtime.host("other", lambda: code)
     assert [log.text for log in narrow.logs] == ["acted"]
+
+
+async def test_a_birth_that_waits_for_its_commit_keeps_its_process(narrow: Lab) -> None:
+    code = await narrow.code(machine())
+    host = await narrow.host(machine())
+    born = await host.start("one", 1_000, b"{}", AUTH)
+    assert isinstance(born, Stepped)
+
+    with pytest.raises(Unavailable):
+        await narrow.runtime.host("other", lambda: code)
+
+    host.drop(born.instance, 1)
+    await narrow.runtime.host("other", lambda: code)
+
+
+async def test_a_process_keeps_running_while_an_action_of_it_does(narrow: Lab) -> None:
+    code = await narrow.code(machine())
+    top = "let end; const ended = new Promise((resolve) => { end = resolve; });"
+    acts = 'act: { target: "on", actions: () => ended }, end: { guard: () => end() ?? true }'
+    host = await narrow.host(machine(acts, top=top))
+    await step(host, 1, "act")
+    host.commit(1, 2)
+
+    with pytest.raises(Unavailable):
+        await narrow.runtime.host("other", lambda: code)
+
+    assert values(await step(host, 2, "end")) == ["off"]
+    await narrow.runtime.host("other", lambda: code)
+
+
+async def test_the_least_recently_used_process_is_retired_first() -> None:
+    lab = Lab(RuntimeSettings(processes_max=3))
+    first, second, third = [await lab.host(machine()) for _ in range(3)]
+    processes = [host._process for host in (first, second, third)]
+    await step(first, 1, "toggle")
+
+    await lab.host(machine())
+    await step(first, 1, "toggle")
+    await lab.host(machine())
+
+    ended = [process.ended for process in processes if process is not None]
+    assert ended == [None, "was retired", "was retired"]
+    await lab.runtime.close(0)
+
+
+@pytest.fixture
+async def prepared(anyio_backend: str) -> AsyncIterator[Lab]:
+    """A runtime of three processes, one of which waits blank."""
+    lab = Lab(RuntimeSettings(processes_max=3, spares=1))
+    yield lab
+    await lab.runtime.close(0)
+
+
+async def waiting(lab: Lab) -> process.Process:
+    """The spare of a runtime, once it has greeted."""
+    assert lab.runtime._pool is not None
+    [(spare, start)] = lab.runtime._pool._spares.items()
+    await start
+    return spare
+
+
+async def test_a_spare_is_lent_and_another_takes_its_place(prepared: Lab) -> None:
+    code = await prepared.code(machine(ACT))
+    spare = await waiting(prepared)
+
+    host = await prepared.runtime.host("key", lambda: code)
+    await step(host, 1, "act")
+    host.commit(1, 2)
+    await step(host, 2, "toggle")
+
+    assert host._process is spare
+    assert [log.text for log in prepared.logs] == ["acted"]
+    assert await waiting(prepared) is not spare
+
+
+async def test_spares_are_given_up_before_a_process_is_retired(prepared: Lab) -> None:
+    hosts = [await prepared.host(machine()) for _ in range(3)]
+    assert prepared.runtime._pool is not None
+
+    assert [host._process and host._process.ended for host in hosts] == [None] * 3
+    assert not prepared.runtime._pool._spares
+
+    await prepared.host(machine())
+    assert [host._process and host._process.ended for host in hosts] == ["was retired", None, None]
+
+
+async def test_a_spare_that_died_is_not_lent(prepared: Lab) -> None:
+    code = await prepared.code(machine())
+    spare = await waiting(prepared)
+    assert spare._child is not None
+    os.kill(spare._child.pid, signal.SIGKILL)
+    await spare.wait()
+
+    host = await prepared.runtime.host("key", lambda: code)
+
+    assert values(await step(host, 1, "toggle")) == ["on"]
+    assert await waiting(prepared) is not spare
+
+
+@pytest.mark.parametrize("turns", [0, 1, 3, None])
+async def test_close_ends_processes_that_are_only_starting(turns: int | None) -> None:
+    """So many turns of the loop after their start was asked for; None: when they had greeted."""
+    lab = Lab(RuntimeSettings(spares=2))
+    pool = lab.runtime._open()
+    spares = dict(pool._spares)
+    for _ in range(turns or 0):
+        await asyncio.sleep(0)
+    if turns is None:
+        await asyncio.gather(*spares.values())
+
+    assert await lab.runtime.close(0) == []
+
+    assert [each._child and each._child.returncode for each in spares] == [-signal.SIGKILL] * 2
+
+
+async def test_nothing_waits_blank_unless_it_is_asked_for() -> None:
+    lab = Lab(RuntimeSettings())
+    await lab.host(machine())
+    assert lab.runtime._pool is not None
+
+    assert len(lab.runtime._pool._lent) == 1
+    assert not lab.runtime._pool._spares
+    await lab.runtime.close(0)
 
 
 async def test_close_waits_for_an_action_that_has_begun() -> None:

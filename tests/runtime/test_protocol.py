@@ -271,14 +271,16 @@ def lists_in(value: Any) -> Iterator[list[Any]]:
 @pytest.fixture(scope="module")
 def launch(tmp_path_factory: pytest.TempPathFactory) -> Launch:
     home = Home(tmp_path_factory.mktemp("run"))
-    return Launch(home, sandbox.DIST, sandbox.read_manifest(sandbox.DIST), 9, 9, 128, 1 << 20)
+    manifest = sandbox.read_manifest(sandbox.DIST)
+    return Launch(home, sandbox.DIST, manifest, 9, 9, 128, 1 << 20, sandbox.PUBLIC)
 
 
 async def hear(launch: Launch, line: bytes) -> tuple[Process, list[StepAnswer] | BaseException]:
     """The process, and what two steps that it was asked for come to when it says that line."""
     logs: list[Log] = []
-    process = Process(launch, logs.append)
-    host = Host(Pool(launch, 1, lambda *_: None), "key", lambda: CODE)
+    process = Process(launch)
+    process.serve(logs.append, lambda _: None)
+    host = Host(Pool(launch, 1, 0, lambda *_: None), "key", lambda: CODE)
     run = Run(1, "one", 1, lambda: OFF, [event("toggle", 2_000), event("toggle", 2_001)])
     asked: asyncio.Task[Any] = asyncio.ensure_future(host._step(process, run))
     await asyncio.sleep(0)
