@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +57,11 @@ class Session:
         while not self.screen.endswith(end):
             assert self._read(), self.screen
 
+    def wait_until_it_reads(self) -> None:
+        """A Ctrl-C in the instant before a read begins is heard by Python only after it."""
+        while _state(self._child.pid) != "S":
+            time.sleep(0.001)
+
     def type(self, keys: str) -> int:
         """Type something, read what comes of it to the end; returns the exit status."""
         os.write(self._outer, keys.encode())
@@ -78,11 +84,16 @@ class Session:
         return bool(chunk)
 
 
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 @pytest.fixture
 def asked(stage: Stage) -> Iterator[Session]:
     """A command that waits for its answer."""
     session = Session(stage)
     session.read_until(PROMPT)
+    session.wait_until_it_reads()
     yield session
     session.close()
 
