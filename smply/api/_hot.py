@@ -69,7 +69,6 @@ class _HotProtocol(HttpToolsProtocol):
     _request: _Request | None = None
     _common_of: _Headers | None = None
     _common_text = b""
-    _idle_since = 0.0
 
     # Parser callbacks.
 
