@@ -28,9 +28,13 @@ MACHINES = Path(__file__).parent / "machines"
 TEST_SECONDS = 60
 """What an async test may take. What hangs elsewhere ends the run: `faulthandler_timeout`."""
 
-hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
-hypothesis.settings.register_profile("long", deadline=None, max_examples=2_000)
-hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "ci")
+TIMES = 10 if PROFILE == "long" else 1
+"""How many examples the deep check draws for each one of the ordinary run."""
+
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, max_examples=100)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=100 * TIMES)
+hypothesis.settings.load_profile(PROFILE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

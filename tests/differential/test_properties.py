@@ -14,6 +14,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from tests.conftest import TIMES
 from tests.differential.bench import Bench, Mishap, Plan
 from tests.differential.driver import Step
 from tests.differential.modes import MODES, Mode
@@ -21,7 +22,7 @@ from tests.differential.random_machines import EVENTS, PASSING, source_of
 
 T = TypeVar("T")
 
-EXAMPLES = 80 if settings.get_current_profile_name() == "long" else 6
+EXAMPLES = 6 * TIMES
 
 
 class Drawn:

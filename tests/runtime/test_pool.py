@@ -66,6 +66,15 @@ async def test_a_dropped_step_leaves_the_one_before(lab: Lab) -> None:
     assert values(again) == ["off"]
 
 
+async def test_a_step_stands_on_the_newest_that_is_not_committed(lab: Lab) -> None:
+    host = await lab.host(machine())
+    await step(host, 1, "toggle", "toggle")
+
+    [third] = await host.step(1, "light-1", 3, unknown, [event("toggle", 2_002)])
+
+    assert values([third]) == ["on"]
+
+
 async def test_a_new_instance_is_known_by_its_row_after_the_commit(lab: Lab) -> None:
     host = await lab.host(machine())
     started = await host.start("one", 1_000, b'{"name":"x"}', AUTH)

@@ -18,6 +18,7 @@ from smply.runtime.children import Home
 from smply.runtime.pool import Pool
 from smply.runtime.process import Ended, Launch, Process
 from smply.runtime.trial import Run, StepAnswer
+from tests.conftest import TIMES
 from tests.runtime.support import OFF, event, pid_of
 
 pytestmark = pytest.mark.anyio
@@ -292,7 +293,7 @@ async def hear(launch: Launch, line: bytes) -> tuple[Process, list[StepAnswer] |
 
 
 @given(cut_up() | twisted())
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=500)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=500 * TIMES)
 def test_whatever_a_process_says_is_an_answer_or_its_end(launch: Launch, line: bytes) -> None:
     process, heard = asyncio.run(hear(launch, line))
 

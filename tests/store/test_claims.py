@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from smply.store import Set, open_store
+from tests.conftest import TIMES
 
 from .support import NOW, World, furnish
 
@@ -132,4 +133,4 @@ class Claims(RuleBasedStateMachine):
 
 
 TestClaims = Claims.TestCase
-TestClaims.settings = settings(max_examples=30, stateful_step_count=25)
+TestClaims.settings = settings(max_examples=30 * TIMES, stateful_step_count=25)
