@@ -63,7 +63,9 @@ class RuntimeSettings:
     the temporary directory. `heap_megabytes` is what a machine has for itself, beside the cache of
     `cache_bytes`. `network` is whom it may talk to in actions. `spares` are processes that wait
     blank for their machine, among `processes_max`; the instances of a version are spread over
-    `shards` processes. `dist` is the built host.
+    `shards` processes. An action that has run for `action_seconds` is stopped if its place is
+    needed. A process that nobody asks anything is felt every `pulse_seconds`: it may loop of
+    itself. `dist` is the built host.
     """
 
     directory: Path | None = None
@@ -75,6 +77,8 @@ class RuntimeSettings:
     network: Network = PUBLIC
     spares: int = 0
     shards: int = 1
+    action_seconds: float = 90.0
+    pulse_seconds: float = 5.0
     dist: Path = sandbox.DIST
 
 
@@ -158,6 +162,8 @@ class Runtime:
                 settings.heap_megabytes,
                 settings.cache_bytes,
                 settings.network,
+                settings.action_seconds,
+                settings.pulse_seconds,
             )
             self._pool = Pool(launch, settings.processes_max, settings.spares, self._on_log)
         return self._pool

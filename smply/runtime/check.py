@@ -12,6 +12,11 @@ from smply.runtime.excerpt import excerpt
 from smply.runtime.process import Ended, Process
 from smply.runtime.protocol import Check, Checked, CheckInfo, FailedWire
 
+_DEFINITION_BYTES_MAX = 10_000_000
+_NAMES_MAX = 10_000
+_NAMES_LENGTH_MAX = 1_000_000
+_XSTATE = re.compile(r"bundled|[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}")
+
 _HINTS = {
     "no-default-export": "export default createMachine(…)",
     "not-a-machine": "export default createMachine(…)",
@@ -19,8 +24,7 @@ _HINTS = {
 }
 _FOREIGN = re.compile(r'cannot import "(?!npm:/?xstate)')
 _MISSING = re.compile(r".*\b(allowRead|allowWrite)\b")
-# Deno draws the line below the sentence; a tab takes two columns in it.
-_SYNTAX = re.compile(r"(?P<text>.+?)\n.*:(?P<line>\d+):(?P<column>\d+)\s*", re.DOTALL)
+_PLACE = re.compile(r":(?P<line>[0-9]{1,9}):(?P<column>[0-9]{1,9})$")
 
 
 async def check_bundle(process: Process, code: bytes, label: str, seconds: float) -> Checked:
@@ -34,20 +38,43 @@ async def check_bundle(process: Process, code: bytes, label: str, seconds: float
         raise BuildError(f"the code of {label} {end.reason} while it was loaded") from end
     if isinstance(answer, FailedWire):
         raise BuildError(_sentence(answer, text, label), hint=_hint(answer))
+    if not _is_sound(answer.info, code):
+        raise BuildError(f"the code of {label} broke the protocol of its process")
     return _checked(answer.info, code)
 
 
+def _is_sound(info: CheckInfo, code: bytes) -> bool:
+    """Whether a check can have found this: the code may have written it in our host's place.
+
+    What the host makes of an import is not twice as long.
+    """
+    return (
+        (info.code is None or len(info.code) <= 2 * len(code))
+        and bytes(info.definition).startswith(b"{")
+        and all(map(_are_few, (info.exports, info.services)))
+        and _XSTATE.fullmatch(info.xstate) is not None
+    )
+
+
+def _are_few(names: list[str]) -> bool:
+    return len(names) <= _NAMES_MAX and sum(map(len, names)) <= _NAMES_LENGTH_MAX
+
+
 def _sentence(failure: FailedWire, code: str, label: str) -> str:
-    found = _SYNTAX.fullmatch(failure.message) if failure.kind == "syntax" else None
-    if found is None:
+    # Deno draws the line below the sentence, and names its place at the end.
+    text, _, drawn = failure.message.partition("\n")
+    found = _PLACE.search(drawn.rstrip()) if failure.kind == "syntax" else None
+    lines = code.split("\n")
+    # What the code itself threw may look like that.
+    if found is None or not 0 < int(found["line"]) <= len(lines):
         return failure.message + (f"\n{failure.stack}" if failure.stack else "")
     number = int(found["line"])
-    line = code.split("\n")[number - 1]
-    return excerpt(label, number, _column(line, int(found["column"])), found["text"], line)
+    line = lines[number - 1]
+    return excerpt(label, number, _column(line, int(found["column"])), text, line)
 
 
 def _column(line: str, told: int) -> int:
-    """The column in characters, from 1, of one that counts two for a tab."""
+    """The column in characters, from 1, of one in Deno's drawing, where a tab takes two."""
     wide = 0
     for column, character in enumerate(line, 1):
         wide += 2 if character == "\t" else 1
@@ -93,6 +120,13 @@ def _checked(info: CheckInfo, code: bytes) -> Checked:
         raise NotBuilt(
             f"services are not supported yet: it {services}",
             hint="smply runs machines without invoke and spawn for now",
+        )
+    if len(info.definition) > _DEFINITION_BYTES_MAX:
+        raise BuildError(
+            f"the states of the machine take {len(info.definition):,} bytes to describe;"
+            f" the limit is {_DEFINITION_BYTES_MAX:,}",
+            code="too-large",
+            hint="keep what there are many of in the context",
         )
     return Checked(
         code if info.code is None else info.code.encode(),

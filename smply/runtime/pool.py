@@ -125,14 +125,14 @@ class Pool:
         deadline = loop.time() + _ROOM_SECONDS
         while self._full() and not self._spares:
             idle = [process for process, host in self._lent.items() if host.is_idle(process)]
-            idle.sort(key=lambda process: process.heard)
+            idle.sort(key=lambda process: process.used)
             for process in idle:
-                if not self._full() or await self._retire(process):
+                if not self._full() or await self._retire(process) or loop.time() > deadline:
                     break
             else:
-                if loop.time() > deadline:
-                    raise Unavailable("every process for machine code is at work")
                 await asyncio.sleep(_ROOM_LOOK_SECONDS)
+            if self._full() and not self._spares and loop.time() > deadline:
+                raise Unavailable("every process for machine code is at work")
 
     def _full(self) -> bool:
         for held in (self._lent, self._spares):
@@ -141,15 +141,17 @@ class Pool:
         return len(self._lent) + len(self._spares) >= self._processes_max
 
     async def _retire(self, process: Process) -> bool:
-        """End an idle process, unless an action of it still runs; True when it is gone."""
+        """End an idle process, unless an action of it has begun and may go on; True when it is
+        gone."""
         host = self._lent[process]
         try:
-            if process.acted is not None and await unfinished(process, 0):
-                return False
+            running = await unfinished(process, 0) if process.acted is not None else []
         except Ended:
             return True
-        if not host.is_idle(process):
+        if not host.is_idle(process) or (running and process.has_patience_with_actions):
             return False
+        for each in running:
+            host.tell_of_action(each)
         process.stop("was retired")
         await process.wait()
         return True
@@ -245,7 +247,7 @@ class Host:
                 if each.instance != run.instance or each.seq != seq or each.ts != event.ts:
                     raise _violation(process)
                 made.append(self._remember(process, run.name, stepped(each, run.instance)))
-            elif type(each) is LaterWire:
+            elif type(each) is LaterWire and made:
                 made.append(Later())
             else:
                 made.append(_no(process, each))
@@ -326,6 +328,12 @@ class Host:
                 self._tell(*who, f"an action {end.reason}")
             else:
                 self._tell(*who, f"its actions may not have run: machine code {end.reason}")
+
+    def tell_of_action(self, action: str) -> None:
+        """Log that an action was stopped, since another version needed its process."""
+        seconds = self._pool.launch.action_seconds
+        text = f"{action} was still running after {seconds:g} s and was stopped to make room"
+        self._tell(None, None, text)
 
     def _tell(self, instance: int | None, name: str | None, text: str) -> None:
         self._pool.on_log(self.key, Log(instance, name, "action", "stderr", text))

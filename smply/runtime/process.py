@@ -47,6 +47,8 @@ _CHECK_LINE_BYTES_MAX = 64 << 20
 """Of a process that holds a bundle, which it hands back with its imports rewritten."""
 _STDERR_BYTES_KEPT = 16_384
 _HELLO_SECONDS = 20.0
+_ALIVES_MAX = 500
+"""How often it may say that it lives before it is sent something again."""
 # To load, and one thing, which may be asked a second time with its snapshot.
 _CALLS_WHEN_FRESH = 3
 _AT_ONCE = (Start, Step, Read)
@@ -106,6 +108,8 @@ class Launch:
     heap_megabytes: int
     cache_bytes: int
     network: sandbox.Network
+    action_seconds: float = 90.0
+    pulse_seconds: float = 5.0
 
 
 class Process(asyncio.Protocol):
@@ -122,8 +126,11 @@ class Process(asyncio.Protocol):
         """Why it is over, a phrase that completes "machine code …"; None while it lives."""
         self.heard = 0.0
         """When it last answered, or was last asked after having answered everything."""
+        self.used = 0.0
+        """When it was last asked by anybody."""
         self.acted: Where | None = None
         """Whose actions it ran last; once it ran any, nobody is to blame for its end unheard."""
+        self._acted_at = 0.0
         self._doubtful: deque[tuple[int, Where]] = deque()
         self.launch = launch
         self._gate = LogGate(lambda log: None)
@@ -138,11 +145,13 @@ class Process(asyncio.Protocol):
         self._out: list[bytes] = []
         self._out_at_once = 0
         self._at_once = 0
+        self._alives = 0
         self._begun: list[bytes] = []
         self._begun_bytes = 0
         self._line_bytes_max = LINE_BYTES_MAX
         self._patience = launch.step_seconds
         self._watch: asyncio.TimerHandle | None = None
+        self._pulse: asyncio.TimerHandle | None = None
 
     # Starting.
 
@@ -222,13 +231,14 @@ class Process(asyncio.Protocol):
         works for nobody."""
         self._gate = LogGate(on_log)
         self._on_idle_end = on_idle_end
+        self._feel_later()
 
     # Asking.
 
     @property
     def owes(self) -> int:
-        """How many questions are open."""
-        return len(self._owed)
+        """How many questions are open, other than what its actions do."""
+        return sum(kinds is not ANSWERS[Finish] for _, kinds, _ in self._owed.values())
 
     def ask(
         self, question: type[Question], *fields: Any, patience: float | None = None
@@ -238,6 +248,7 @@ class Process(asyncio.Protocol):
             raise Ended(self.ended)
         call = self._last_call = self._last_call + 1
         future: asyncio.Future[Any] = self._loop.create_future()
+        self.used = self._loop.time()
         if not self._owed:
             self._keep_watch(patience or self.launch.step_seconds)
         if question is Check:
@@ -257,7 +268,13 @@ class Process(asyncio.Protocol):
         """Note that the next order makes it run actions: until it answers what is asked later,
         nobody knows whether they came to their end."""
         self.acted = who
+        self._acted_at = self._loop.time()
         self._doubtful.append((self._last_call, who))
+
+    @property
+    def has_patience_with_actions(self) -> bool:
+        """Whether those which it ran last may go on when its place is needed."""
+        return self._loop.time() - self._acted_at < self.launch.action_seconds
 
     def _send(self, message: Question | Order) -> None:
         if not self._out and not self._at_once:
@@ -267,6 +284,8 @@ class Process(asyncio.Protocol):
     def _flush(self) -> None:
         if self._transport is not None and self.ended is None:
             self._transport.write(b"[" + b",".join(self._out) + b"]\n")
+        # It says so after a message that took its time, at most.
+        self._alives = min(self._alives + len(self._out), _ALIVES_MAX)
         self._out.clear()
         self._at_once, self._out_at_once = self._out_at_once, 0
 
@@ -290,6 +309,19 @@ class Process(asyncio.Protocol):
         else:
             self.end(f"ran longer than {self._patience:g} s and was stopped", looped=True)
 
+    def _feel_later(self) -> None:
+        self._pulse = self._loop.call_later(self.launch.pulse_seconds, self._feel)
+
+    def _feel(self) -> None:
+        """Ask a process that nobody asks anything: what it does of itself may loop for ever."""
+        if self.ended is not None:
+            return
+        if not self._owed:
+            used = self.used
+            self.ask(Finish, 0).add_done_callback(asyncio.Future.exception)
+            self.used = used
+        self._feel_later()
+
     # Hearing.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -310,7 +342,8 @@ class Process(asyncio.Protocol):
         if begun:
             self._begin(begun)
         for line in lines.split(b"\n"):
-            self._read(line)
+            if self.ended is None:
+                self._read(line)
 
     def _begin(self, begun: bytes) -> None:
         self._begun.append(begun)
@@ -323,17 +356,21 @@ class Process(asyncio.Protocol):
             messages = decode_line(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self.violate()
+        is_asked = False
         for message in messages:
             if isinstance(message, LogWire):
                 self._log(message)
             elif isinstance(message, Alive):
-                self.heard = self._loop.time()
+                self._note_alive()
             elif isinstance(message, Hello):
                 self._greet(message)
             elif len(line) <= SMALL_LINE_BYTES or is_small(message):
+                is_asked = True
                 self._answer(message)
             else:
                 return self.violate()
+        if not messages or not (is_asked or self._gate.bear_line(len(line))):
+            self.violate()
         return None
 
     def _greet(self, hello: Hello) -> None:
@@ -356,6 +393,13 @@ class Process(asyncio.Protocol):
         if not owed[0].done():
             owed[0].set_result(answer)
         return None
+
+    def _note_alive(self) -> None:
+        if self._alives:
+            self._alives -= 1
+            self.heard = self._loop.time()
+        if not self._gate.bear_alive():
+            self.violate()
 
     def _log(self, log: LogWire) -> None:
         if self.ended is None and not self._gate.pass_on(log):
@@ -393,19 +437,19 @@ class Process(asyncio.Protocol):
         self._kill()
         if self._transport is not None:
             self._transport.abort()
-        if self._watch is not None:
-            self._watch.cancel()
+        for timer in (self._watch, self._pulse):
+            if timer is not None:
+                timer.cancel()
         doubtful = [who for _, who in self._doubtful]
-        guilty = len(self._owed) == 1 and self.acted is None and certain
+        owes = self.owes
+        guilty = owes == 1 and self.acted is None and certain
         owed, self._owed = self._owed, {}
         ended = partial(Ended, reason, doubtful=doubtful, last=self.acted, looped=looped, lost=lost)
         for future, *_ in owed.values():
             if not future.done():
                 future.set_exception(ended(guilty=guilty))
         # Whoever asked for the actions alone has no answer to put off until they are told of.
-        if self.acted is not None and all(
-            kinds == ANSWERS[Finish] for _, kinds, _ in owed.values()
-        ):
+        if self.acted is not None and not owes:
             self._on_idle_end(ended())
         if not self._hello.done():
             self._hello.set_exception(Ended(reason))

@@ -62,6 +62,17 @@ export default createMachine({{
 """
 
 
+FORGE = """
+// Writes to Python in place of the host: what `forged` makes of each line, or that very line.
+let forged = null;
+const { encode } = TextEncoder.prototype;
+TextEncoder.prototype.encode = function (line) {
+  return encode.call(this, typeof forged === "function" ? forged(line) : forged ?? line);
+};
+const speak = () => console.log("x");
+"""
+
+
 def event(type: str, ts: int = 2_000, **fields: str) -> StepEvent:
     return StepEvent(ts, f'{{"type":"{type}"}}'.encode(), AUTH, "client")
 

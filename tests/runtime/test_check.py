@@ -5,12 +5,15 @@ from __future__ import annotations
 import gzip
 import random
 import threading
+import time
 
 import pytest
 
 from smply.errors import BuildError, NotBuilt
 from smply.runtime import Stepped
-from tests.runtime.support import AUTH, Lab, machine
+from smply.runtime.check import _sentence
+from smply.runtime.protocol import FailedWire
+from tests.runtime.support import AUTH, FORGE, Lab, machine
 
 pytestmark = pytest.mark.anyio
 
@@ -32,6 +35,62 @@ async def test_a_version_keeps_the_exact_copy_it_was_checked_with(lab: Lab) -> N
     assert sorted(checked.exports) == ["allowRead", "allowWrite", "default"]
     assert (checked.states, checked.transitions) == (2, 2)
     assert checked.definition.startswith(b'{"id":"light"')
+
+
+@pytest.mark.parametrize("place", ["99999:3", "0:3", "1:" + "9" * 5_000])
+async def test_what_code_throws_may_look_like_a_place_that_is_not_there(
+    lab: Lab, place: str
+) -> None:
+    source = machine(top=f'throw new Error("SyntaxError: odd\\n at light:{place}");')
+
+    message, _ = await refusal(lab, source)
+
+    assert message.startswith("odd\n at light:")
+
+
+def test_no_message_takes_long_to_read() -> None:
+    """The event loop that reads it serves everybody: to look for a place took eight seconds."""
+    message = "odd" + "\n" * 16_000 + ":1" * 8_000 + "!"
+    begun = time.process_time()
+
+    said = _sentence(FailedWire(1, None, "syntax", message, ""), "code", "light")
+
+    assert said == message
+    assert time.process_time() - begun < 0.5
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        '"code":"${"x".repeat(4000)}"', '"xstate":"newest"', '"definition":[]',
+        '"exports":[${Array(10001).fill(`"x"`)}]', '"exports":["${"x".repeat(1e6 + 1)}"]',
+    ],
+)  # fmt: skip
+async def test_what_a_check_cannot_have_found_makes_no_version(lab: Lab, lie: str) -> None:
+    """The code that is checked may write the answer itself: it is kept, and shown to others."""
+    honest = (
+        '"code":null,"xstate":"bundled","adapter":5,"exports":[],"definition":{},"states":1,'
+        '"transitions":1,"services":[]'
+    )
+    told = f'[["checked",1,{{{honest},{lie}}}]]'
+    top = f"{FORGE} forged = `{told}\\n`; speak(); await new Promise(() => {{}});"
+
+    message, _ = await refusal(lab, machine(top=top))
+
+    assert message == "the code of light broke the protocol of its process"
+
+
+async def test_the_description_of_a_machine_has_a_size(lab: Lab) -> None:
+    """It is kept with the version, whose bundle may be small."""
+    states = "Object.fromEntries(Array(101).keys().map((n) => [n, { description }]))"
+    top = f'const description = "x".repeat(100_000); const states = {states};'
+
+    message, hint = await refusal(
+        lab, machine(top=top).replace("states: {", "states: { ...states,")
+    )
+
+    assert message.startswith("the states of the machine take 10,1")
+    assert hint == "keep what there are many of in the context"
 
 
 async def test_an_import_without_a_major_is_xstate_4(lab: Lab) -> None:

@@ -209,6 +209,23 @@ async def test_a_process_keeps_running_while_an_action_of_it_does(narrow: Lab) -
     await narrow.runtime.host("other", lambda: code)
 
 
+async def test_an_action_that_never_ends_makes_room_at_last() -> None:
+    """One that nobody awaits any more must not keep a place from all other versions."""
+    lab = Lab(RuntimeSettings(processes_max=1, action_seconds=0.1))
+    code = await lab.code(machine())
+    host = await lab.host(machine("hang: { target: 'on', actions: () => new Promise(() => {}) }"))
+    await step(host, 1, "hang")
+    host.commit(1, 2)
+
+    other = await lab.runtime.host("other", lambda: code)
+
+    assert values(await step(other, 1, "toggle")) == ["on"]
+    assert [log.text for log in lab.logs] == [
+        "light-1: an action was still running after 0.1 s and was stopped to make room"
+    ]
+    await lab.runtime.close(0)
+
+
 async def test_the_least_recently_used_process_is_retired_first() -> None:
     lab = Lab(RuntimeSettings(processes_max=3))
     first, second, third = [await lab.host(machine()) for _ in range(3)]

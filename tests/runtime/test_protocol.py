@@ -63,12 +63,12 @@ for (;;) {
 def forge(tmp_path: Path) -> Callable[..., Runtime]:
     """A runtime whose host is a forged one."""
 
-    def forged(answer: str = "", greeting: str = '1,"abc"') -> Runtime:
+    def forged(answer: str = "", greeting: str = '1,"abc"', step_seconds: float = 5) -> Runtime:
         manifest = {"protocol": 1, "host": "abc", "xstate": {}, "copies": {}, "builtins": ["fs"]}
         (tmp_path / "manifest.json").write_text(json.dumps(manifest))
         host = HOST.replace("ANSWER", answer).replace("GREETING", greeting)
         (tmp_path / "host.js").write_text(host)
-        return Runtime(RuntimeSettings(dist=tmp_path, step_seconds=5), lambda *_: None)
+        return Runtime(RuntimeSettings(dist=tmp_path, step_seconds=step_seconds), lambda *_: None)
 
     return forged
 
@@ -121,6 +121,8 @@ async def test_an_honest_answer_of_the_forged_host_is_believed(
         '[["hello",1,"abc"]]',
         '[["log",1,"one","nowhere","stdout","text"]]',
         '[["steps",${call},[["later","and more"]]]]',
+        '[["steps",${call},[["later"]]]]',
+        "[]",
         # Beyond what a line may have.
         f'[["steps",${{call}},[${{" ".repeat(17 << 20)}}{GOOD}]]]',
         # Sizes, kinds and numbers that the host lets no machine bring about.
@@ -188,11 +190,39 @@ async def test_what_it_says_after_its_answer_ends_it_and_the_answer_stands(
     await runtime.close()
 
 
+async def test_what_only_says_that_it_lives_does_not_live_on(
+    forge: Callable[..., Runtime],
+) -> None:
+    """Q61: the host says so once for a message, and whoever holds a process holds a place."""
+    more = "${setInterval(() => write('[[\"alive\"]]'), 100) && ''}"
+    runtime = forge(f'[["alive"]]{more}', step_seconds=0.4)
+
+    answer = await asyncio.wait_for(ask(await runtime.host("key", lambda: CODE)), 5)
+
+    assert answer == Failed(
+        "machine-error", "machine code ran longer than 0.4 s and was stopped", ""
+    )
+    await runtime.close()
+
+
 async def test_an_installation_without_its_host_says_so(tmp_path: Path) -> None:
     runtime = Runtime(RuntimeSettings(dist=tmp_path), lambda *_: None)
 
     with pytest.raises(SmplyError, match="installed without its JavaScript host"):
         await runtime.host("key", lambda: CODE)
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [b'[["alive"]]\n' * 2_000, (b'[["alive"]' + b" " * (1 << 20) + b"]\n") * 26, b"[]\n"],
+)
+def test_a_flood_that_says_nothing_ends_the_process_that_sends_it(
+    launch: Launch, flood: bytes
+) -> None:
+    """To read it takes the event loop that serves everybody."""
+    process, _ = asyncio.run(hear(launch, flood))
+
+    assert process.ended == "broke the protocol of its process and was stopped"
 
 
 # Real lines, as the host writes them, with something wrong in them.

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import sys
 from typing import Any
 
 import pytest
 
 from smply.runtime import Failed
-from tests.runtime.support import Lab, machine, step, values
+from tests.runtime.support import Lab, machine, pid_of, step, values
 
 pytestmark = pytest.mark.anyio
 
@@ -98,3 +101,68 @@ function hoard() { for (let n = 0; n < 40; n++) kept.push(new Uint8Array(50_000_
     assert isinstance(answer, Failed)
     assert answer.kind == "machine-error"
     assert values(await step(host, 2, "toggle")) == ["on"]
+
+
+async def test_a_stopwatch_of_the_console_shows_whole_milliseconds(lab: Lab) -> None:
+    """S20: whoever takes the place of the language sees what it prints."""
+    found = await evaluate(
+        lab,
+        """(() => {
+             const seen = [];
+             const { replace } = String.prototype;
+             String.prototype.replace = function (...given) {
+               seen.push(`${this}`);
+               return replace.apply(this, given);
+             };
+             console.time("a");
+             for (let n = 0; n < 100_000; n++);
+             console.timeLog("a", "so far");
+             console.timeEnd("a");
+             console.timeEnd("a");
+             String.prototype.replace = replace;
+             return [...new Set(seen.map((text) => text.replace(/\\d+/, "n").trim()))];
+           })()""",
+    )
+
+    assert found == ["a: nms so far", "a: nms", "Timer 'a' does not exist"]
+
+
+async def test_cryptography_takes_one_thread_at_most(lab: Lab) -> None:
+    """No watchdog sees what a thread does, and many would take the CPU of all others."""
+    hoard = """hoard: { target: "on", actions: async () => {
+      const name = "PBKDF2", salt = new Uint8Array(8);
+      const key = await crypto.subtle.importKey("raw", salt, name, false, ["deriveBits"]);
+      const how = { name, salt, hash: "SHA-512", iterations: 2 ** 32 - 1 };
+      for (let n = 0; n < 20; n++) void crypto.subtle.deriveBits(how, key, 256);
+      console.log("begun");
+    } }"""
+    host = await lab.host(machine(hoard))
+    process = host._process
+    assert process is not None
+    before = threads_of(pid_of(host))
+    await step(host, 1, "hoard")
+    host.commit(1, 2)
+
+    async with asyncio.timeout(5):
+        while not lab.logs:
+            await asyncio.sleep(0.02)
+
+    assert threads_of(pid_of(host)) < before + 10
+    process.stop("was stopped")
+
+
+async def test_cryptography_goes_on_after_what_failed(lab: Lab) -> None:
+    found = await evaluate(
+        lab,
+        """Promise.all(
+             ["SHA-1", "odd", "SHA-256"].map((name) =>
+               crypto.subtle.digest(name, new Uint8Array(9)).then((it) => it.byteLength, String)
+             ),
+           )""",
+    )
+
+    assert found == [20, "NotSupportedError: Algorithm 'odd' is not supported", 32]
+
+
+def threads_of(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/task")) if sys.platform == "linux" else 0

@@ -167,6 +167,23 @@ async def test_an_action_that_loops_after_the_commit_costs_the_next_call_only_ti
     assert log.text == "an action ran longer than 0.5 s and was stopped"
 
 
+async def test_what_loops_later_is_found_though_nobody_asks() -> None:
+    """It would take a processor from all others for as long as its process lives."""
+    lab = Lab(RuntimeSettings(step_seconds=0.3, pulse_seconds=0.1))
+    loop = "setTimeout(() => { for (;;); }, 10)"
+    host = await lab.host(machine(f"go: {{ target: 'on', actions: () => {{ {loop}; }} }}"))
+    await step(host, 1, "go")
+    host.commit(1, 2)
+
+    async with asyncio.timeout(5):
+        while not lab.logs:
+            await asyncio.sleep(0.02)
+
+    assert [log.text for log in lab.logs] == ["an action ran longer than 0.3 s and was stopped"]
+    assert values(await step(host, 2, "toggle")) == ["on"]
+    await lab.runtime.close(0)
+
+
 async def test_a_loop_is_found_though_actions_ran_before_it(hasty: Lab) -> None:
     host = await hasty.host(machine(f"{ACT}, {LOOP}"))
     await step(host, 1, "act")
