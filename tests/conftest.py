@@ -7,6 +7,7 @@ import contextlib
 import functools
 import inspect
 import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,10 @@ TEST_SECONDS = 60
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "ci")
 TIMES = 10 if PROFILE == "long" else 1
 """How many examples the deep check draws for each one of the ordinary run."""
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So it is for whatever a shell runs in the background, and for all commands started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, max_examples=100)
 hypothesis.settings.register_profile("long", deadline=None, max_examples=100 * TIMES)
