@@ -6,13 +6,14 @@ nothing and is made again (S59-S61).
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smply.clock import Clock
 from smply.engine.faults import deleted_meanwhile, fault_of
-from smply.errors import ApiError, NotFound
+from smply.errors import ApiError, NotFound, SmplyError
 from smply.runtime import (
     Code,
     Delivery,
@@ -197,11 +198,14 @@ class Stepper:
             raise LostRace
         last = chain[-1]
         live.seq, live.ts, live.claimed_until = last.base + 1, last.ts, hold_until or 0
+        # The steps stand: what cannot be read from here on keeps neither effects nor answers away.
+        host.commit(live.id, live.seq)
         for write in chain:
             if write.deliveries or write.took:
-                live.next_due = self._store.next_due(live.id)
+                live.next_due = AT_ONCE
+                with contextlib.suppress(SmplyError):
+                    live.next_due = self._store.next_due(live.id)
                 break
-        host.commit(live.id, live.seq)
 
     def _snapshot(self, live: Live) -> Snapshot:
         row = self._store.get_instance(live.org, live.machine, live.name)

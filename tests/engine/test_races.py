@@ -362,3 +362,20 @@ async def test_a_refused_event_of_a_claimant_leaves_no_claim(world: World, gate:
     row = world.store.get_instance(world.org, "gate", "one")
     assert row is not None
     assert (row.seq, row.claimed_until) == (6, None)
+
+
+async def test_an_answer_is_settled_though_another_moved_the_instance_meanwhile(
+    world: World, echo: Rival
+) -> None:
+    """S48: what it sent itself and nobody else has made is made, and then it is answered."""
+    commits = iter(["event", "sent to itself"])
+
+    async def move_on() -> None:
+        if next(commits, None) == "sent to itself":
+            echo.sql("UPDATE instances SET seq = seq + 1")
+
+    engine = engine_of(echo, Meddling(echo.store, move_on))
+    event = b'{"type":"repeat","left":3}'
+    answer = await engine.instances.send(world.org, "echo", "one", event, b"{}")
+    assert json.loads(answer)["publicContext"] == {"n": 3}
+    assert world.store.deliveries(1) == []
