@@ -177,7 +177,8 @@ class Mailbox:
         newest = live
         while newest.id == live.id and newest.status == "running":
             try:
-                return await self._deliveries.make_due(newest)
+                await self._deliveries.make_due(newest)
+                return
             except LostRace:
                 races += 1
                 if races > self._settings.lost_races_max:
