@@ -42,6 +42,10 @@ AT_ONCE = 0
 """When an undelayed send to itself is due: before every timer, however late that one is."""
 
 
+_CLAIM_MS_MAX = 60_000
+"""A claim that goes further was made before the clock was set back: it has lapsed."""
+
+
 class LostRace(Exception):
     """Somebody else moved the instance on, or claims it: look again and make the step anew."""
 
@@ -157,7 +161,8 @@ class Stepper:
 
     def is_claimed_elsewhere(self, live: Live) -> bool:
         """Whether nobody but another engine may move the instance just now."""
-        return live.claimed_until > self._clock.now() and live.claimed_by != self._claimant
+        left_ms = live.claimed_until - self._clock.now()
+        return 0 < left_ms <= _CLAIM_MS_MAX and live.claimed_by != self._claimant
 
     async def claim(self, live: Live, claim_ms: int) -> bool:
         """Keep others from moving the instance for so long; 0 releases it.

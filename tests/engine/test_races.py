@@ -341,12 +341,22 @@ async def test_a_claim_of_another_is_waited_for_until_it_lapses(world: World, ec
     assert (await waiting)["publicContext"] == {"n": 1}
 
 
+async def test_a_claim_of_a_dead_process_ends_though_the_clock_is_set_back(
+    world: World, echo: Rival
+) -> None:
+    """Failure table: clock jumps."""
+    await echo.store.claim(1, b"dead", world.clock.time, world.clock.time + 2_000)
+    world.clock.time -= 3_600_000
+    assert (await send(world.engine, world, "echo", "count"))["publicContext"] == {"n": 1}
+
+
 async def test_a_claim_that_never_ends_is_unavailable_at_last(world: World, echo: Rival) -> None:
-    await echo.store.claim(1, b"dead", world.clock.time, world.clock.time + 10_000_000)
+    await echo.store.claim(1, b"dead", world.clock.time, world.clock.time + 2_000)
     waiting = asyncio.create_task(send(world.engine, world, "echo", "count"))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     world.clock.time += 91_000
+    echo.sql(f"UPDATE instances SET claimed_until = {world.clock.time + 2_000}")
     with pytest.raises(Unavailable, match="another process keeps one to itself"):
         await waiting
 
