@@ -121,7 +121,7 @@ class Stepper:
             raise fault_of(answer, machine, new.name, None, auth)
         row = None
         try:
-            first = write_of(0, new.version, answer, Ask(_INIT, auth, "client"))
+            first = write_of(0, new.version, answer, Ask(_INIT, auth, "client"), self._clock.now())
             row = await self._store.create_instance(new, first)
         except LookupError as exc:
             raise deleted_meanwhile(machine) from exc
@@ -191,10 +191,10 @@ class Stepper:
             return
         committed = False
         try:
-            chain = [write_of(live.id, live.version, answer, ask) for ask, answer in steps]
+            now = self._clock.now()
+            chain = [write_of(live.id, live.version, answer, ask, now) for ask, answer in steps]
             goes_on = more or len(outcomes) < len(asks) or any(map(_goes_on, chain))
             hold_until = live.claimed_until if goes_on and self.holds(live) else None
-            now = self._clock.now()
             committed = await self._store.commit(chain, self._claimant, now, hold_until)
         finally:
             if not committed:
@@ -242,8 +242,12 @@ class Stepper:
         return Code(code, machine, row.adapter, row.xstate)
 
 
-def write_of(instance: int, version: bytes, step: Stepped, ask: Ask) -> StepWrite:
-    """What the store keeps of a step."""
+def write_of(instance: int, version: bytes, step: Stepped, ask: Ask, now: int) -> StepWrite:
+    """What the store keeps of a step.
+
+    Its timers count from its `ts`, but from `now` where that is ahead of the clock: by far,
+    perhaps, if the clock was set back.
+    """
     return StepWrite(
         instance=instance,
         base=step.seq - 1,
@@ -260,7 +264,7 @@ def write_of(instance: int, version: bytes, step: Stepped, ask: Ask) -> StepWrit
         cause=ask.cause,
         cause_id=None if ask.delivery is None else ask.delivery.id,
         patch=step.patch,
-        deliveries=[_delivery(change, step.ts) for change in step.deliveries],
+        deliveries=[_delivery(change, min(step.ts, now)) for change in step.deliveries],
         took=None if ask.delivery is None else ask.delivery.id,
     )
 
@@ -269,12 +273,12 @@ def _goes_on(step: StepWrite) -> bool:
     return any(type(owed) is Set and owed.due <= step.ts for owed in step.deliveries)
 
 
-def _delivery(change: Delivery, ts: int) -> Set | Cancel | Clear:
+def _delivery(change: Delivery, now: int) -> Set | Cancel | Clear:
     match change:
         case ("set", key, delay_ms, event):
             if delay_ms is None:
                 return Set(key, AT_ONCE, event, "message")
-            return Set(key, ts + delay_ms, event, "timer")
+            return Set(key, now + delay_ms, event, "timer")
         case ("cancel", key):
             return Cancel(key)
         case _:

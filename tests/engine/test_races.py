@@ -389,3 +389,18 @@ async def test_an_answer_is_settled_though_another_moved_the_instance_meanwhile(
     answer = await engine.instances.send(world.org, "echo", "one", event, b"{}")
     assert json.loads(answer)["publicContext"] == {"n": 3}
     assert world.store.deliveries(1) == []
+
+
+async def test_a_timer_set_after_the_clock_was_set_back_follows_the_clock(
+    world: World, publish: Publish
+) -> None:
+    """Failure table: deliveries follow wall time, though `ts` goes on rising (Q13)."""
+    await publish("light", "light.ts")
+    world.clock.time += 3_600_000
+    await world.client.instances.create("light", "one", act={})
+    world.clock.time -= 3_600_000
+    await world.client.instances.send("light", "one", "toggle", act={})
+    world.clock.time += 2_999
+    assert (await world.client.instances.get_admin("light", "one")).state == "on"
+    world.clock.time += 1
+    assert (await world.client.instances.get_admin("light", "one")).state == "off"
