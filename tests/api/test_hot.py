@@ -295,7 +295,10 @@ async def test_a_client_that_reads_no_answers_is_waited_for(servers: Servers, wo
     act = {"sid": "big"}
     await world.client.instances.create("light", "big", context={"public": public}, act=act)
     _, writer = await asyncio.open_connection("127.0.0.1", servers.port)
+    while not servers.hot.server_state.connections:
+        await asyncio.sleep(0)
     (connection,) = servers.hot.server_state.connections
+    assert isinstance(connection, _HotProtocol)
     read = request("GET", "/machines/light/i/big", headers=NOBODY.replace("nobody", "big"))
     for _ in range(60):
         sent = len(servers.begun)
