@@ -28,6 +28,8 @@ from smply.identity import Identity
 _HOT = re.compile(rb"/machines/([A-Za-z0-9_-]{1,128})/i/([A-Za-z0-9_-]{1,128})(/events)?", re.ASCII)
 _METHOD = {True: b"POST", False: b"GET"}
 
+_HEAD_BYTES_MAX = 65_536
+
 _FAULT = b"Internal Server Error"
 
 _Headers = list[tuple[bytes, bytes]]
@@ -72,12 +74,22 @@ class _HotProtocol(HttpToolsProtocol):
     engine: Engine
     identity: Identity
     _request: _Request | None = None
+    _head_bytes: int | None = None
     _common_of: _Headers | None = None
     _common_text = b""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head_bytes is not None and not self.transport.is_closing():
+            # uvicorn keeps a head that never ends.
+            self._head_bytes += len(data)
+            if self._head_bytes > _HEAD_BYTES_MAX:
+                self.send_400_response(f"The head has more than {_HEAD_BYTES_MAX:,} bytes.")
 
     # Parser callbacks.
 
     def on_message_begin(self) -> None:
+        self._head_bytes = 0
         # The scope is made only for a request that turns out to be uvicorn's.
         self.url = b""
         self.headers = []
@@ -85,6 +97,7 @@ class _HotProtocol(HttpToolsProtocol):
         self._request = None
 
     def on_headers_complete(self) -> None:
+        self._head_bytes = None
         request = self._request = self._hot_request()
         if request is not None:
             self.cycle = request  # type: ignore[assignment]

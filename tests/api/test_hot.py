@@ -309,3 +309,12 @@ async def test_a_client_that_reads_no_answers_is_waited_for(servers: Servers, wo
     kept = connection.transport.get_write_buffer_size()
     writer.transport.abort()
     assert kept < 2_000_000
+
+
+async def test_a_head_that_never_ends_is_refused(servers: Servers) -> None:
+    """Nothing grows with what strangers send."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", servers.port)
+    writer.write(f"GET {ONE} HTTP/1.1\r\n".encode() + b"x: y\r\n" * 11_000)
+    said = await asyncio.wait_for(reader.readline(), 5)
+    assert said.startswith(b"HTTP/1.1 400 Bad Request")
+    writer.transport.abort()
