@@ -28,6 +28,8 @@ from smply.identity import Identity
 _HOT = re.compile(rb"/machines/([A-Za-z0-9_-]{1,128})/i/([A-Za-z0-9_-]{1,128})(/events)?", re.ASCII)
 _METHOD = {True: b"POST", False: b"GET"}
 
+_HEAD_BYTES_MAX = 65_536
+
 _FAULT = b"Internal Server Error"
 
 _Headers = list[tuple[bytes, bytes]]
@@ -42,14 +44,19 @@ class _Request:
     """A hot request under way; uvicorn takes it for one of its own whose answer is not complete."""
 
     __slots__ = (
-        "body", "disconnected", "instance", "keep_alive", "machine", "response_complete", "sends",
+        "body", "disconnected", "headers", "instance", "keep_alive", "machine",
+        "response_complete", "sends",
     )  # fmt: skip
 
-    def __init__(self, machine: str, instance: str, sends: bool, keep_alive: bool) -> None:
+    def __init__(
+        self, headers: _Headers, machine: str, instance: str, sends: bool, keep_alive: bool
+    ) -> None:
+        self.headers = dict(headers)
         self.machine = machine
         self.instance = instance
         self.sends = sends
-        self.body = b""
+        # Grown in place: a body may come in as many pieces as it has bytes.
+        self.body = bytearray()
         self.keep_alive = keep_alive
         self.disconnected = False
         self.response_complete = False
@@ -67,12 +74,22 @@ class _HotProtocol(HttpToolsProtocol):
     engine: Engine
     identity: Identity
     _request: _Request | None = None
+    _head_bytes: int | None = None
     _common_of: _Headers | None = None
     _common_text = b""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head_bytes is not None and not self.transport.is_closing():
+            # uvicorn keeps a head that never ends.
+            self._head_bytes += len(data)
+            if self._head_bytes > _HEAD_BYTES_MAX:
+                self.send_400_response(f"The head has more than {_HEAD_BYTES_MAX:,} bytes.")
 
     # Parser callbacks.
 
     def on_message_begin(self) -> None:
+        self._head_bytes = 0
         # The scope is made only for a request that turns out to be uvicorn's.
         self.url = b""
         self.headers = []
@@ -80,6 +97,7 @@ class _HotProtocol(HttpToolsProtocol):
         self._request = None
 
     def on_headers_complete(self) -> None:
+        self._head_bytes = None
         request = self._request = self._hot_request()
         if request is not None:
             self.cycle = request  # type: ignore[assignment]
@@ -89,6 +107,9 @@ class _HotProtocol(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expect
         self.headers.extend(headers)
         super().on_headers_complete()
+        if not self.parser.should_upgrade():
+            # What follows the body is no header of the request.
+            self.headers = []
 
     def on_body(self, body: bytes) -> None:
         request = self._request
@@ -119,18 +140,20 @@ class _HotProtocol(HttpToolsProtocol):
             return None
         if parser.should_upgrade() or not (self.cycle is None or self.cycle.response_complete):
             return None
+        if self.flow.write_paused:
+            # A client that does not read its answers: uvicorn waits for it.
+            return None
         machine, instance = found[1].decode(), found[2].decode()
-        return _Request(machine, instance, sends, parser.should_keep_alive())
+        return _Request(self.headers, machine, instance, sends, parser.should_keep_alive())
 
     def _begin(self, request: _Request) -> None:
         try:
-            headers = dict(self.headers)
-            refuse_headers(headers)
-            actor = self.identity.actor(headers)
+            refuse_headers(request.headers)
+            actor = self.identity.actor(request.headers)
             where = actor.org, request.machine, request.instance
             instances = self.engine.instances
             if request.sends:
-                answer = instances.send(*where, event_in(request.body), actor.auth)
+                answer = instances.send(*where, event_in(bytes(request.body)), actor.auth)
             else:
                 answer = self.loop.create_task(instances.read(*where, actor.auth))
         except ApiError as exc:

@@ -30,7 +30,7 @@ class Deliveries:
 
     def is_due(self, live: Live) -> bool:
         """Whether the instance is owed something by now."""
-        return live.next_due is not None and live.next_due <= max(self._clock.now(), live.ts)
+        return live.next_due is not None and live.next_due <= self._clock.now()
 
     def tell(self, live: Live, what: str) -> None:
         """Remark what went wrong of itself."""
@@ -57,7 +57,7 @@ class Deliveries:
     def _next(self, live: Live) -> DeliveryRow | None:
         if not self.is_due(live):
             return None
-        found = self._store.due_deliveries(live.id, max(self._clock.now(), live.ts), 1)
+        found = self._store.due_deliveries(live.id, self._clock.now(), 1)
         if not found:
             live.next_due = self._store.next_due(live.id)
         return found[0] if found else None

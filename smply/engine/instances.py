@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from smply.engine.machines import Machines
 from smply.engine.mailbox import Key, Mailbox, Mailboxes
 from smply.engine.settings import EngineSettings
 from smply.engine.step import Ask, Live, Stepper
-from smply.errors import ApiError, Conflict, InvalidParameter, NotFound, TooLarge
+from smply.errors import Conflict, InvalidParameter, NotFound, SmplyError, TooLarge
 from smply.runtime import Refused, Snapshot
 from smply.store import (
     DeliveryRow,
@@ -86,7 +87,10 @@ class Instances:
         if first.goes_on:
             # The instance stands whatever comes of that: its creation is answered.
             await self._catch_up(org, machine, name)
-            return self._row(org, machine, name).answer
+            with contextlib.suppress(SmplyError):
+                row = self._row(org, machine, name)
+                # Another may have deleted it meanwhile, and made one of that name.
+                return row.answer if row.id == first.instance else first.answer
         return first.answer
 
     def send(
@@ -180,7 +184,7 @@ class Instances:
         """Make what is due; what keeps that from happening does not keep the answer away."""
         try:
             await self._mailboxes.of((org, machine, name)).settle()
-        except ApiError as exc:
+        except SmplyError as exc:
             self._notice(f"{machine}/{name}: what it is owed is late: {exc.message}")
 
     def _overdue(self, row: InstanceRow) -> bool:

@@ -17,7 +17,7 @@ from smply.clock import Clock
 from smply.engine.deliveries import Deliveries
 from smply.engine.settings import EngineSettings
 from smply.engine.step import Ask, Live, LostRace, Outcome, Stepper
-from smply.errors import ApiError, Conflict, LimitExceeded, SmplyError, Unavailable
+from smply.errors import ApiError, Conflict, LimitExceeded, NotFound, SmplyError, Unavailable
 from smply.store import InstanceRow
 
 _RUN_MAX = 64
@@ -95,16 +95,16 @@ class Mailbox:
                     try:
                         await self._round(live)
                     finally:
-                        await self._release(live)
+                        await self._release(self._live or live)
                     races = 0
                 except LostRace:
                     self._live = None
                     races += 1
                     if races > self._settings.lost_races_max:
-                        self._refuse(Unavailable("others keep changing this instance"))
+                        self._refuse(_contested())
                         races = 0
                 except Exception as exc:
-                    # A fault of our own is shown to those whose run met it, and to nobody else.
+                    # They cannot be made: there is no such instance, or no way to what it is owed.
                     self._refuse(exc)
                     races = 0
         finally:
@@ -140,12 +140,13 @@ class Mailbox:
             asks = [request.ask for request in run if request.ask is not None]
             more = bool(self._waiting)
             outcomes = await self._stepper.advance(live, asks, more) if asks else []
-        except BaseException:
+            self._answer(run, outcomes, await self._settled(live))
+        except LostRace:
             self._waiting.extendleft(reversed(run))
             raise
-        try:
-            self._answer(run, outcomes, await self._settled(live))
         except Exception as exc:
+            # Told to those whose run met it, and to nobody who came after them.
+            self._live = None
             for request in run:
                 _resolve(request, exc)
 
@@ -158,15 +159,31 @@ class Mailbox:
         if not self._deliveries.is_due(live):
             return None
         try:
-            await self._deliveries.make_due(live)
-        except LostRace:
+            await self._make_due(live)
+        except NotFound:
             self._live = None
         except SmplyError as exc:
             self._live = None
             self._deliveries.tell(live, f"what it sent itself is still owed: {exc.message}")
-        newest = self._newest()
-        # Another may have deleted it meanwhile, and made one of that name.
-        return newest.answer if newest.id == live.id else None
+        with contextlib.suppress(SmplyError):
+            newest = self._newest()
+            # Another may have deleted it meanwhile, and made one of that name.
+            return newest.answer if newest.id == live.id else None
+        return None
+
+    async def _make_due(self, live: Live) -> None:
+        """Make what is due, though another engine may make part of it, delete it, or pause it."""
+        races = 0
+        newest = live
+        while newest.id == live.id and newest.status == "running":
+            try:
+                await self._deliveries.make_due(newest)
+                return
+            except LostRace:
+                races += 1
+                if races > self._settings.lost_races_max:
+                    raise _contested() from None
+                newest = self._live = await self._looked_up(races)
 
     def _take(self) -> list[_Request]:
         return [self._waiting.popleft() for _ in range(min(_RUN_MAX, len(self._waiting)))]
@@ -192,6 +209,10 @@ class Mailbox:
         self._live = None
         for request in self._take():
             _resolve(request, exc)
+
+
+def _contested() -> Unavailable:
+    return Unavailable("others keep changing this instance")
 
 
 def _resolve(request: _Request, answer: str | Exception) -> None:

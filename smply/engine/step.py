@@ -6,13 +6,14 @@ nothing and is made again (S59-S61).
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smply.clock import Clock
 from smply.engine.faults import deleted_meanwhile, fault_of
-from smply.errors import ApiError, NotFound
+from smply.errors import ApiError, NotFound, SmplyError
 from smply.runtime import (
     Code,
     Delivery,
@@ -39,6 +40,10 @@ _INIT = b'{"type":"xstate.init"}'
 
 AT_ONCE = 0
 """When an undelayed send to itself is due: before every timer, however late that one is."""
+
+
+_CLAIM_MS_MAX = 60_000
+"""A claim that goes further was made before the clock was set back: it has lapsed."""
 
 
 class LostRace(Exception):
@@ -116,7 +121,7 @@ class Stepper:
             raise fault_of(answer, machine, new.name, None, auth)
         row = None
         try:
-            first = write_of(0, new.version, answer, Ask(_INIT, auth, "client"))
+            first = write_of(0, new.version, answer, Ask(_INIT, auth, "client"), self._clock.now())
             row = await self._store.create_instance(new, first)
         except LookupError as exc:
             raise deleted_meanwhile(machine) from exc
@@ -156,7 +161,8 @@ class Stepper:
 
     def is_claimed_elsewhere(self, live: Live) -> bool:
         """Whether nobody but another engine may move the instance just now."""
-        return live.claimed_until > self._clock.now() and live.claimed_by != self._claimant
+        left_ms = live.claimed_until - self._clock.now()
+        return 0 < left_ms <= _CLAIM_MS_MAX and live.claimed_by != self._claimant
 
     async def claim(self, live: Live, claim_ms: int) -> bool:
         """Keep others from moving the instance for so long; 0 releases it.
@@ -185,10 +191,10 @@ class Stepper:
             return
         committed = False
         try:
-            chain = [write_of(live.id, live.version, answer, ask) for ask, answer in steps]
+            now = self._clock.now()
+            chain = [write_of(live.id, live.version, answer, ask, now) for ask, answer in steps]
             goes_on = more or len(outcomes) < len(asks) or any(map(_goes_on, chain))
             hold_until = live.claimed_until if goes_on and self.holds(live) else None
-            now = self._clock.now()
             committed = await self._store.commit(chain, self._claimant, now, hold_until)
         finally:
             if not committed:
@@ -197,11 +203,14 @@ class Stepper:
             raise LostRace
         last = chain[-1]
         live.seq, live.ts, live.claimed_until = last.base + 1, last.ts, hold_until or 0
+        # The steps stand: what cannot be read from here on keeps neither effects nor answers away.
+        host.commit(live.id, live.seq)
         for write in chain:
             if write.deliveries or write.took:
-                live.next_due = self._store.next_due(live.id)
+                live.next_due = AT_ONCE
+                with contextlib.suppress(SmplyError):
+                    live.next_due = self._store.next_due(live.id)
                 break
-        host.commit(live.id, live.seq)
 
     def _snapshot(self, live: Live) -> Snapshot:
         row = self._store.get_instance(live.org, live.machine, live.name)
@@ -233,8 +242,12 @@ class Stepper:
         return Code(code, machine, row.adapter, row.xstate)
 
 
-def write_of(instance: int, version: bytes, step: Stepped, ask: Ask) -> StepWrite:
-    """What the store keeps of a step."""
+def write_of(instance: int, version: bytes, step: Stepped, ask: Ask, now: int) -> StepWrite:
+    """What the store keeps of a step.
+
+    Its timers count from its `ts`, but from `now` where that is ahead of the clock: by far,
+    perhaps, if the clock was set back.
+    """
     return StepWrite(
         instance=instance,
         base=step.seq - 1,
@@ -251,7 +264,7 @@ def write_of(instance: int, version: bytes, step: Stepped, ask: Ask) -> StepWrit
         cause=ask.cause,
         cause_id=None if ask.delivery is None else ask.delivery.id,
         patch=step.patch,
-        deliveries=[_delivery(change, step.ts) for change in step.deliveries],
+        deliveries=[_delivery(change, min(step.ts, now)) for change in step.deliveries],
         took=None if ask.delivery is None else ask.delivery.id,
     )
 
@@ -260,12 +273,12 @@ def _goes_on(step: StepWrite) -> bool:
     return any(type(owed) is Set and owed.due <= step.ts for owed in step.deliveries)
 
 
-def _delivery(change: Delivery, ts: int) -> Set | Cancel | Clear:
+def _delivery(change: Delivery, now: int) -> Set | Cancel | Clear:
     match change:
         case ("set", key, delay_ms, event):
             if delay_ms is None:
                 return Set(key, AT_ONCE, event, "message")
-            return Set(key, ts + delay_ms, event, "timer")
+            return Set(key, now + delay_ms, event, "timer")
         case ("cancel", key):
             return Cancel(key)
         case _:

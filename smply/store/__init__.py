@@ -156,6 +156,8 @@ class Store(Protocol):
     async def claim(self, instance: int, claimant: bytes, now: int, until: int) -> bool:
         """Keep all but `claimant` from moving an instance until then; until `now` releases it.
 
+        A claim that lasts longer than a minute has lapsed: the clock was set back meanwhile.
+
         False if it is gone, or another's claim has not lapsed by `now`.
         """
 

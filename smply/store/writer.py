@@ -94,9 +94,10 @@ class Writer:
         try:
             if batch[0].large or not self._begin_at_once():
                 self._worker.put(partial(self._transact, batch), done)
-            else:
-                self._apply(batch)
+            elif self._apply(batch):
                 self._worker.put(self._commit, done)
+            else:
+                self._worker.put(partial(self._transact_one_by_one, batch), done)
         except Exception as exc:
             self._loop.call_soon(done, exc)
 
@@ -118,8 +119,10 @@ class Writer:
     def _transact(self, batch: list[_Entry[Any]]) -> None:
         """A whole transaction, in the worker thread."""
         self._begin_patiently()
-        self._apply(batch)
-        self._commit()
+        if self._apply(batch):
+            self._commit()
+        else:
+            self._transact_one_by_one(batch)
 
     def _begin_at_once(self) -> bool:
         try:
@@ -142,7 +145,8 @@ class Writer:
         self._pause.wait(_LOCK_PAUSE_SECONDS)
         return True
 
-    def _apply(self, batch: list[_Entry[Any]]) -> None:
+    def _apply(self, batch: list[_Entry[Any]]) -> bool:
+        """Run the writes of a batch; False, and nothing is left of any, if one of them broke."""
         try:
             for entry in batch:
                 entry.run(self._cursor)
@@ -150,11 +154,15 @@ class Writer:
             if not _is_fault_of_write(exc):
                 raise
             self._roll_back()
-            self._cursor.execute("BEGIN IMMEDIATE")
-            self._apply_one_by_one(batch)
+            return False
+        return True
 
-    def _apply_one_by_one(self, batch: list[_Entry[Any]]) -> None:
-        """Only after a write broke: a savepoint for each costs as much as the write itself."""
+    def _transact_one_by_one(self, batch: list[_Entry[Any]]) -> None:
+        """A whole transaction again, in the worker thread: another process may be at it now.
+
+        Only after a write broke: a savepoint for each costs as much as the write itself.
+        """
+        self._begin_patiently()
         for entry in batch:
             self._cursor.execute("SAVEPOINT one")
             try:
@@ -165,6 +173,7 @@ class Writer:
                 entry.error = exc
                 self._cursor.execute("ROLLBACK TO one")
             self._cursor.execute("RELEASE one")
+        self._commit()
 
     def _commit(self) -> None:
         self._cursor.execute("COMMIT")
@@ -275,8 +284,11 @@ class _Checkpoints:
         ):
             # A reader may keep the WAL from restarting: then wait for as many pages again.
             self._begin_at = self._pages + CHECKPOINT_PAGES
-            self._thread = threading.Thread(target=self._copy_most, name="smply-wal", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._copy_most, name="smply-wal", daemon=True)
+            # The commit stands, whether or not there is a thread to be had just now.
+            with contextlib.suppress(RuntimeError):
+                thread.start()
+                self._thread = thread
 
     def wait(self) -> None:
         if self._thread is not None:
@@ -287,9 +299,13 @@ class _Checkpoints:
         return apsw.SQLITE_OK
 
     def _copy_most(self) -> None:
-        with contextlib.closing(self._connect()) as connection:
+        # Tried again after as many pages, if there is no connection to be had just now.
+        with (
+            contextlib.suppress(SmplyError, apsw.Error),
+            contextlib.closing(self._connect()) as connection,
+        ):
             _copy_wal(connection)
-        self._rest_left = True
+            self._rest_left = True
 
 
 def _copy_wal(connection: apsw.Connection) -> None:

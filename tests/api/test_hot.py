@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -266,3 +267,54 @@ async def test_a_fault_of_our_own_is_500_and_closes(
 
     assert hot.startswith("HTTP/1.1 500 Internal Server Error")
     assert hot == plain
+
+
+async def test_what_follows_a_body_is_no_header_of_the_request(servers: Servers) -> None:
+    """A proxy that checks the headers does not look there."""
+    chunked = ACT + CLOSE + "transfer-encoding: chunked\r\ntrailer: x-statebacked-act\r\n"
+    body = '0f\r\n{"event":"say"}\r\n0\r\n' + NOBODY + "\r\n"
+    for query in ("", "?x=1"):
+        sent = request("POST", EVENTS + query, headers=chunked) + body
+        assert (await _talk(servers.port, sent)).startswith("HTTP/1.1 200 OK")
+    assert len(servers.begun) == 1
+
+
+async def test_a_body_in_very_small_pieces_costs_what_it_weighs(servers: Servers) -> None:
+    """Joined anew with each piece, this one takes many seconds, in which nobody is answered."""
+    piece = "1\r\nx\r\n"
+    sent = say(headers=ACT + CLOSE + "transfer-encoding: chunked\r\n", body="")
+    begun = time.process_time()
+    said = await _talk(servers.port, sent + piece * 1_200_000 + "0\r\n\r\n")
+    assert said.startswith("HTTP/1.1 400 Bad Request")
+    assert time.process_time() - begun < 3
+
+
+async def test_a_client_that_reads_no_answers_is_waited_for(servers: Servers, world: World) -> None:
+    """Nothing grows with what strangers send."""
+    public = {"count": 0, "text": "x" * 390_000}
+    act = {"sid": "big"}
+    await world.client.instances.create("light", "big", context={"public": public}, act=act)
+    _, writer = await asyncio.open_connection("127.0.0.1", servers.port)
+    while not servers.hot.server_state.connections:
+        await asyncio.sleep(0)
+    (connection,) = servers.hot.server_state.connections
+    assert isinstance(connection, _HotProtocol)
+    read = request("GET", "/machines/light/i/big", headers=NOBODY.replace("nobody", "big"))
+    for _ in range(60):
+        sent = len(servers.begun)
+        writer.write(read.encode())
+        while len(servers.begun) == sent and not connection.flow.write_paused:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.005)
+    kept = connection.transport.get_write_buffer_size()
+    writer.transport.abort()
+    assert kept < 2_000_000
+
+
+async def test_a_head_that_never_ends_is_refused(servers: Servers) -> None:
+    """Nothing grows with what strangers send."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", servers.port)
+    writer.write(f"GET {ONE} HTTP/1.1\r\n".encode() + b"x: y\r\n" * 11_000)
+    said = await asyncio.wait_for(reader.readline(), 5)
+    assert said.startswith(b"HTTP/1.1 400 Bad Request")
+    writer.transport.abort()

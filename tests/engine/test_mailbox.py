@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -38,6 +40,28 @@ class FailingStore:
         return bool(await self._store.commit(*args))
 
 
+class Unread:
+    """A real store whose reads of one kind fail while a test says so."""
+
+    def __init__(self, store: Any, query: str) -> None:
+        self._store = store
+        self._query = query
+        self.commits = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._query and self.commits:
+            return self._fail
+        return getattr(self._store, name)
+
+    def _fail(self, *_: Any) -> Any:
+        raise Unavailable("the disk is away")
+
+    async def commit(self, *args: Any) -> bool:
+        moved = await self._store.commit(*args)
+        self.commits += 1
+        return bool(moved)
+
+
 @pytest.fixture
 async def echo(world: World, publish: Publish) -> AsyncIterator[World]:
     """A world with the machine `echo` and its instance `one`; a test of it may last 20 s."""
@@ -55,6 +79,11 @@ def engine_of(world: World, runtime: Runtime, store: Any, **settings: Any) -> En
 
 def event(text: str) -> bytes:
     return f'{{"type":"{text}"}}'.encode()
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    while not is_so():
+        await asyncio.sleep(0.001)
 
 
 async def count_of(world: World) -> int:
@@ -110,10 +139,7 @@ async def test_an_event_is_answered_though_what_it_sent_itself_fails(
     assert (await echo.client.instances.inspect("echo", "one")).seq == 4
 
 
-async def test_a_creation_is_answered_though_what_it_sent_itself_fails(
-    world: World, runtime: Runtime
-) -> None:
-    source = """
+EAGER = b"""
 import { assign, createMachine, sendTo } from "npm:xstate@5";
 export const allowRead = () => true;
 export const allowWrite = () => true;
@@ -122,14 +148,59 @@ export default createMachine({
   entry: sendTo(({ self }) => self, { type: "grow" }),
   on: { grow: { actions: assign({ public: { n: 1 } }) } },
 });"""
+
+
+async def test_a_creation_is_answered_though_what_it_sent_itself_fails(
+    world: World, runtime: Runtime
+) -> None:
     await world.client.machines.create("eager")
-    await world.client.versions.create("eager", source.encode(), make_current=True)
+    await world.client.versions.create("eager", EAGER, make_current=True)
     engine = engine_of(world, runtime, FailingStore(world.store, 1))
     answer = await engine.instances.create(world.org, "eager", "one", b"{}", None, "", b"{}")
     assert '"publicContext":{"n":0}' in answer
     assert world.notices == ["eager/one: what it is owed is late: the disk is full"]
     state = await world.client.instances.create("eager", "two", act={})
     assert state.public_context == {"n": 1}
+
+    unread = engine_of(world, runtime, Unread(world.store, "get_instance"))
+    answer = await unread.instances.create(world.org, "eager", "three", b"{}", None, "", b"{}")
+    assert '"state":{}' in answer
+
+
+@pytest.mark.parametrize("query", ["next_due", "due_deliveries", "get_instance"])
+async def test_an_event_on_record_is_answered_though_nothing_can_be_read(
+    echo: World, runtime: Runtime, query: str
+) -> None:
+    """Failure table: 503 says that nothing was written, or a client would send it twice."""
+    engine = engine_of(echo, runtime, Unread(echo.store, query))
+    send = partial(engine.instances.send, echo.org, "echo", "one")
+    answers = await asyncio.gather(
+        send(event("count"), b"{}"), send(b'{"type":"repeat","left":1}', b"{}")
+    )
+    assert [json.loads(answer)["publicContext"]["n"] for answer in answers] == [1, 2]
+
+
+async def test_effects_run_though_nothing_can_be_read_after_the_commit(
+    echo: World, runtime: Runtime
+) -> None:
+    """S59: they wait for the commit, and for nothing else."""
+    engine = engine_of(echo, runtime, Unread(echo.store, "next_due"))
+    await engine.instances.send(echo.org, "echo", "one", b'{"type":"speak","left":1}', b"{}")
+    await until(lambda: echo.logs[-1].text == "speak ")
+
+
+async def test_a_failed_commit_spares_those_that_came_after_it(
+    echo: World, runtime: Runtime
+) -> None:
+    engine = engine_of(echo, runtime, FailingStore(echo.store, 1))
+    send = partial(engine.instances.send, echo.org, "echo", "one", event("count"), b"{}")
+    sent = [send()]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    sent.append(send())
+    first, second = await asyncio.gather(*sent, return_exceptions=True)
+    assert isinstance(first, Unavailable)
+    assert isinstance(second, str)
 
 
 async def test_two_engines_on_one_store_lose_no_event(echo: World, runtime: Runtime) -> None:

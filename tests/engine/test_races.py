@@ -341,12 +341,22 @@ async def test_a_claim_of_another_is_waited_for_until_it_lapses(world: World, ec
     assert (await waiting)["publicContext"] == {"n": 1}
 
 
+async def test_a_claim_of_a_dead_process_ends_though_the_clock_is_set_back(
+    world: World, echo: Rival
+) -> None:
+    """Failure table: clock jumps."""
+    await echo.store.claim(1, b"dead", world.clock.time, world.clock.time + 2_000)
+    world.clock.time -= 3_600_000
+    assert (await send(world.engine, world, "echo", "count"))["publicContext"] == {"n": 1}
+
+
 async def test_a_claim_that_never_ends_is_unavailable_at_last(world: World, echo: Rival) -> None:
-    await echo.store.claim(1, b"dead", world.clock.time, world.clock.time + 10_000_000)
+    await echo.store.claim(1, b"dead", world.clock.time, world.clock.time + 2_000)
     waiting = asyncio.create_task(send(world.engine, world, "echo", "count"))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     world.clock.time += 91_000
+    echo.sql(f"UPDATE instances SET claimed_until = {world.clock.time + 2_000}")
     with pytest.raises(Unavailable, match="another process keeps one to itself"):
         await waiting
 
@@ -362,3 +372,35 @@ async def test_a_refused_event_of_a_claimant_leaves_no_claim(world: World, gate:
     row = world.store.get_instance(world.org, "gate", "one")
     assert row is not None
     assert (row.seq, row.claimed_until) == (6, None)
+
+
+async def test_an_answer_is_settled_though_another_moved_the_instance_meanwhile(
+    world: World, echo: Rival
+) -> None:
+    """S48: what it sent itself and nobody else has made is made, and then it is answered."""
+    commits = iter(["event", "sent to itself"])
+
+    async def move_on() -> None:
+        if next(commits, None) == "sent to itself":
+            echo.sql("UPDATE instances SET seq = seq + 1")
+
+    engine = engine_of(echo, Meddling(echo.store, move_on))
+    event = b'{"type":"repeat","left":3}'
+    answer = await engine.instances.send(world.org, "echo", "one", event, b"{}")
+    assert json.loads(answer)["publicContext"] == {"n": 3}
+    assert world.store.deliveries(1) == []
+
+
+async def test_a_timer_set_after_the_clock_was_set_back_follows_the_clock(
+    world: World, publish: Publish
+) -> None:
+    """Failure table: deliveries follow wall time, though `ts` goes on rising (Q13)."""
+    await publish("light", "light.ts")
+    world.clock.time += 3_600_000
+    await world.client.instances.create("light", "one", act={})
+    world.clock.time -= 3_600_000
+    await world.client.instances.send("light", "one", "toggle", act={})
+    world.clock.time += 2_999
+    assert (await world.client.instances.get_admin("light", "one")).state == "on"
+    world.clock.time += 1
+    assert (await world.client.instances.get_admin("light", "one")).state == "off"

@@ -17,6 +17,7 @@ export default setup({
     repeat: [{ guard: "more", actions: ["count", "again"] }, {}],
     count: { actions: "count" },
     say: { actions: ["count", "say"] },
+    speak: [{ guard: "more", actions: ["say", "again"] }, {}],
   },
 });
 

@@ -32,7 +32,7 @@ async def test_nobody_else_moves_what_is_claimed(world: World) -> None:
     assert await world.store.claim(instance, ME, NOW, NOW + 5)
     assert not await world.store.claim(instance, OTHER, NOW + 4, NOW + 9)
     assert not await move(world, instance, 1, OTHER, NOW + 4)
-    assert not await world.move(instance, 1)
+    assert not await move(world, instance, 1, b"", NOW + 4)
     row = world.store.get_instance(world.org, "toggler", "session-1")
     assert row is not None
     assert (row.seq, row.claimed_by, row.claimed_until) == (1, ME, NOW + 5)
@@ -56,6 +56,15 @@ async def test_a_lapsed_claim_hinders_nobody(world: World) -> None:
     assert await world.store.claim(instance, ME, NOW, NOW + 5)
     assert await world.store.claim(instance, OTHER, NOW + 5, NOW + 9)
     assert not await world.store.claim(instance, ME, NOW + 5, NOW + 9)
+
+
+async def test_a_claim_of_before_the_clock_was_set_back_hinders_nobody(world: World) -> None:
+    instance = await world.create()
+    assert await world.store.claim(instance, ME, NOW, NOW + 2_000)
+    assert not await world.store.claim(instance, OTHER, NOW - 58_000, NOW)
+    assert await move(world, instance, 1, OTHER, NOW - 3_600_000)
+    assert await world.store.claim(instance, ME, NOW, NOW + 2_000)
+    assert await world.store.claim(instance, OTHER, NOW - 3_600_000, NOW - 3_598_000)
 
 
 async def test_a_claim_on_what_is_gone_is_none(world: World) -> None:

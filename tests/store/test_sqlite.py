@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import apsw
 import pytest
 
-from smply.errors import SmplyError, Unavailable
+from smply.errors import DataDirectoryError, SmplyError, Unavailable
 from smply.store import Set, writer
 from smply.store.sqlite import SqliteStore, open_sqlite
 
@@ -217,6 +218,56 @@ async def test_the_wal_restarts_instead_of_growing(
     # Some ten pages a commit would be 4 MB by now.
     assert path.with_name("smply.db-wal").stat().st_size < 2_000_000
     assert {seq_of(world, f"i{n}") for n in range(20)} == {100}
+
+
+async def test_a_write_that_breaks_leaves_its_neighbours_to_wait_for_another_process(
+    path: Path, sqlite: SqliteStore, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two attempts, the lock is anybody's."""
+    instance = await world.create()
+    undo = sqlite._writer._roll_back
+    lock, locks = write_lock(path), ExitStack()
+    threading.Timer(0.1, locks.close).start()
+
+    def undo_and_let_another_in() -> None:
+        undo()
+        monkeypatch.setattr(sqlite._writer, "_roll_back", undo)
+        locks.enter_context(lock)
+
+    def refuse(cursor: apsw.Cursor) -> None:
+        raise LookupError("no such version")
+
+    monkeypatch.setattr(sqlite._writer, "_roll_back", undo_and_let_another_in)
+    answers = await asyncio.gather(
+        world.move(instance, 1), sqlite._writer.submit(refuse), return_exceptions=True
+    )
+    assert [type(answer) for answer in answers] == [bool, LookupError]
+    assert seq_of(world) == 2
+
+
+@pytest.mark.parametrize("missing", ["thread", "connection"])
+async def test_a_commit_is_answered_though_no_checkpoint_can_begin(
+    sqlite: SqliteStore, world: World, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    """It stands: a client who is told otherwise sends its event twice."""
+    instance = await world.create()
+    monkeypatch.setattr(writer, "CHECKPOINT_PAGES", 1)
+    monkeypatch.setattr(sqlite._writer._checkpoints, "_begin_at", 1)
+    failures: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", failures.append)
+
+    def fail(*_: object) -> None:
+        failure = RuntimeError if missing == "thread" else DataDirectoryError
+        raise failure("no more to be had")
+
+    if missing == "thread":
+        monkeypatch.setattr(threading.Thread, "start", fail)
+    else:
+        monkeypatch.setattr(sqlite._writer._checkpoints, "_connect", fail)
+    assert await world.move(instance, 1)
+    assert seq_of(world) == 2
+    sqlite._writer._checkpoints.wait()
+    assert failures == []
 
 
 async def test_a_closed_store_leaves_one_file(
