@@ -1,7 +1,8 @@
 """One-line faults, each with the tests that it must break.
 
 `python -m tests.breaks [WORD…]` plants each fault (whose name holds a word) in a copy of the
-checkout, runs the whole suite there, and is content only if exactly the tests it names fail.
+checkout, runs the suite there (without the rooms that cannot see it), and is content only if
+exactly the tests it names fail.
 """
 
 from __future__ import annotations
