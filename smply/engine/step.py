@@ -26,6 +26,7 @@ from smply.runtime import (
     Stepped,
 )
 from smply.store import (
+    CLAIM_MS_MAX,
     Cancel,
     Clear,
     DeliveryRow,
@@ -40,10 +41,6 @@ _INIT = b'{"type":"xstate.init"}'
 
 AT_ONCE = 0
 """When an undelayed send to itself is due: before every timer, however late that one is."""
-
-
-_CLAIM_MS_MAX = 60_000
-"""A claim that goes further was made before the clock was set back: it has lapsed."""
 
 
 class LostRace(Exception):
@@ -162,7 +159,7 @@ class Stepper:
     def is_claimed_elsewhere(self, live: Live) -> bool:
         """Whether nobody but another engine may move the instance just now."""
         left_ms = live.claimed_until - self._clock.now()
-        return 0 < left_ms <= _CLAIM_MS_MAX and live.claimed_by != self._claimant
+        return 0 < left_ms <= CLAIM_MS_MAX and live.claimed_by != self._claimant
 
     async def claim(self, live: Live, claim_ms: int) -> bool:
         """Keep others from moving the instance for so long; 0 releases it.

@@ -317,14 +317,13 @@ def _project(file: Path) -> Path:
 async def _run(command: list[str], build: _Build, cwd: Path) -> tuple[int, str, str]:
     """Run Deno with nothing but what it needs: its status, and what it said on either stream."""
     child = await asyncio.create_subprocess_exec(
-        *command,
+        *sandbox.confined(command, None),
         cwd=cwd,
         env=sandbox.environment(build.home),
         stdin=DEVNULL,
         stdout=PIPE,
         stderr=PIPE,
         start_new_session=True,
-        preexec_fn=sandbox.limits(os.getpid(), None),
     )
     try:
         out, err = await asyncio.wait_for(child.communicate(), _BUNDLER_SECONDS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import re
 from asyncio.subprocess import DEVNULL, PIPE
 from collections import deque
@@ -196,14 +195,13 @@ class Process(asyncio.Protocol):
             launch.network,
         )
         self._child = await asyncio.create_subprocess_exec(
-            *command,
+            *sandbox.confined(command, network=launch.network),
             cwd=home,
             env=sandbox.environment(home),
             stdin=DEVNULL,
             stdout=DEVNULL,
             stderr=PIPE,
             start_new_session=True,
-            preexec_fn=sandbox.limits(os.getpid(), network=launch.network),
         )
         self._attending = asyncio.create_task(self._attend(self._child))
         if self.ended is not None:

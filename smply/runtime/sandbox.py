@@ -22,11 +22,11 @@ import os
 import platform
 import re
 import shutil
-import signal
 import socket
+import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from ipaddress import IPv4Network, ip_address
@@ -38,11 +38,10 @@ from smply.errors import SmplyError, UsageError
 DIST = Path(__file__).parent / "host" / "dist"
 
 _DATA_BYTES_MAX = 1 << 30
-_PR_SET_PDEATHSIG, _PR_GET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 21, 38
+_PR_GET_SECCOMP = 21
 # seccomp(2) and its programs: the kernel's numbers for this purpose.
 _SYSCALLS = {"x86_64": (0xC000003E, 41, 317), "aarch64": (0xC00000B7, 198, 277)}
 """By machine: its AUDIT_ARCH, and the numbers of `socket` and `seccomp`."""
-_SET_FILTER, _KEEP_SPECULATING = 1, 4
 _LOAD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _AT_NUMBER, _AT_ARCHITECTURE, _AT_FIRST_ARGUMENT = 0, 4, 16
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
@@ -300,45 +299,29 @@ def _ask_builtins() -> tuple[str, ...]:
     return tuple(json.loads(asked.stdout))
 
 
-def limits(
-    parent: int, data_bytes_max: int | None = _DATA_BYTES_MAX, network: Network = _ANYWHERE
-) -> Callable[[], None]:
-    """What a process does between fork and exec: it limits its memory and its sockets and ties its
-    life to ours.
+def confined(
+    command: list[str], data_bytes_max: int | None = _DATA_BYTES_MAX, network: Network = _ANYWHERE
+) -> list[str]:
+    """A command line that limits its memory and its sockets and ties its life to ours (Linux).
 
-    The death signal follows the thread that forks, so that must be one that lives as long as the
-    pool: the thread of the event loop. Nothing is imported or looked up after the fork, where
-    another thread's lock would never be opened again.
+    The death signal follows the thread that starts it, so that must be one that lives as long as
+    the pool: the thread of the event loop.
     """
     if sys.platform != "linux":
-        return _no_limits
-    import resource
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    prctl, syscall = libc.prctl, libc.syscall
-    setrlimit, data = resource.setrlimit, resource.RLIMIT_DATA
-    most = data_bytes_max or resource.RLIM_INFINITY
-    getppid, leave, kill = os.getppid, os._exit, int(signal.SIGKILL)
-    sockets = _socket_filter(network)
-
-    def apply() -> None:
-        setrlimit(data, (most, most))
-        prctl(_PR_SET_PDEATHSIG, kill, 0, 0, 0)
-        if getppid() != parent:
-            leave(1)
-        if sockets is not None and (prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or syscall(*sockets)):
-            leave(1)
-
-    return apply
+        return command
+    launch = Path(__file__).with_name("launch.py")
+    limits = [str(os.getpid()), str(data_bytes_max or 0), _socket_filter(network)]
+    return [sys.executable, "-I", "-S", str(launch), *limits, *command]
 
 
-def _socket_filter(network: Network) -> tuple[Any, ...] | None:
-    """The system call after which a process opens no sockets but those of the families it needs.
+def _socket_filter(network: Network) -> str:
+    """The program after which a process opens no sockets but those of the families it needs.
 
-    None where the policy is `all` or the kernel has no such filter.
+    It is the number of the system call `seccomp`, a colon and the program in hex; nothing where
+    the policy is `all` or the kernel has no such filter.
     """
     if network.kind == "all" or not _filters_sockets():
-        return None
+        return ""
     architecture, call, seccomp = _SYSCALLS[platform.machine()]
     # The resolver asks the kernel over AF_NETLINK which addresses this machine has.
     families = [int(socket.AF_UNIX), int(socket.AF_NETLINK)]
@@ -356,23 +339,8 @@ def _socket_filter(network: Network) -> tuple[Any, ...] | None:
         (_RETURN, 0, 0, _ALLOW),
         (_RETURN, 0, 0, _KILL),
     ]
-    code = (_Instruction * len(program))(*(_Instruction(*each) for each in program))
-    return (seccomp, _SET_FILTER, _KEEP_SPECULATING, ctypes.pointer(_Filter(len(code), code)))
-
-
-class _Instruction(ctypes.Structure):
-    """What to do, how many to skip if so and if not, and a number."""
-
-    _fields_ = (
-        ("code", ctypes.c_ushort),
-        ("then", ctypes.c_ubyte),
-        ("otherwise", ctypes.c_ubyte),
-        ("number", ctypes.c_uint32),
-    )
-
-
-class _Filter(ctypes.Structure):
-    _fields_ = (("length", ctypes.c_ushort), ("program", ctypes.POINTER(_Instruction)))
+    # What to do, how many to skip if so and if not, and a number.
+    return f"{seccomp}:" + b"".join(struct.pack("=HBBI", *each) for each in program).hex()
 
 
 def _filters_sockets() -> bool:
@@ -380,10 +348,6 @@ def _filters_sockets() -> bool:
     if sys.platform != "linux" or platform.machine() not in _SYSCALLS:
         return False
     return int(ctypes.CDLL(None).prctl(_PR_GET_SECCOMP, 0, 0, 0, 0)) >= 0
-
-
-def _no_limits() -> None:
-    """What there is to do where the system knows neither limit."""
 
 
 def unenforced() -> str | None:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from smply.store.history import merge_patch, rebuild
 from smply.store.rows import (
+    CLAIM_MS_MAX,
     Cancel,
     Clear,
     DeliveryRow,
@@ -28,6 +29,7 @@ from smply.store.schema import migrate, needs_migration
 from smply.store.sqlite import open_sqlite
 
 __all__ = [
+    "CLAIM_MS_MAX",
     "Cancel",
     "Clear",
     "DeliveryRow",
@@ -142,9 +144,8 @@ class Store(Protocol):
         """
 
     async def commit(
-        self, steps: Sequence[StepWrite], claimant: bytes = b"", now: int = 0,
-        hold_until: int | None = None,
-    ) -> bool:  # fmt: skip
+        self, steps: Sequence[StepWrite], claimant: bytes, now: int, hold_until: int | None = None
+    ) -> bool:
         """Move one instance along a chain of steps, all or nothing (S45).
 
         False, and nothing written, if the instance does not stand at the first step's base, is
@@ -156,7 +157,7 @@ class Store(Protocol):
     async def claim(self, instance: int, claimant: bytes, now: int, until: int) -> bool:
         """Keep all but `claimant` from moving an instance until then; until `now` releases it.
 
-        A claim that lasts longer than a minute has lapsed: the clock was set back meanwhile.
+        One that would last longer than `CLAIM_MS_MAX` has lapsed: the clock was set back meanwhile.
 
         False if it is gone, or another's claim has not lapsed by `now`.
         """

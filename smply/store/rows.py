@@ -11,6 +11,9 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+CLAIM_MS_MAX = 60_000
+"""A claim that would last longer was made before the clock was set back: it has lapsed."""
+
 
 class Owner(Struct, frozen=True):
     """The org and the person that were made with the data directory."""

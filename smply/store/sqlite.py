@@ -18,6 +18,7 @@ import apsw
 from smply.errors import Unavailable
 from smply.store import schema
 from smply.store.rows import (
+    CLAIM_MS_MAX,
     Cancel,
     DeliveryRow,
     InstanceRow,
@@ -270,9 +271,8 @@ class SqliteStore:
         return await self._write(write)
 
     async def commit(
-        self, steps: Sequence[StepWrite], claimant: bytes = b"", now: int = 0,
-        hold_until: int | None = None,
-    ) -> bool:  # fmt: skip
+        self, steps: Sequence[StepWrite], claimant: bytes, now: int, hold_until: int | None = None
+    ) -> bool:
         if not steps or any(
             (b.instance, b.base) != (a.instance, a.base + 1) for a, b in pairwise(steps)
         ):
@@ -281,7 +281,7 @@ class SqliteStore:
         return await self._write(lambda cursor: _move(cursor, steps, claim))
 
     async def claim(self, instance: int, claimant: bytes, now: int, until: int) -> bool:
-        values = (instance, claimant, now, until)
+        values = (instance, claimant, now, until, CLAIM_MS_MAX)
         return await self._write(lambda cursor: _changed(cursor, "claim_instance", values))
 
     def stands(self, instance: int, seq: int) -> bool:
@@ -385,11 +385,11 @@ def _move_all(cursor: apsw.Cursor, steps: Sequence[StepWrite], claim: _Claim) ->
     )  # fmt: skip
     moved = _changed(cursor, "move_instance", values) or (
         # Only a loser comes here; mostly it has lost its base.
-        _changed(cursor, "free_instance", (first.instance, first.base, *claim[:2]))
+        _changed(cursor, "free_instance", (first.instance, first.base, *claim[:2], CLAIM_MS_MAX))
         and _changed(cursor, "move_instance", values)
     )
     if moved and claim[2] is not None:
-        cursor.execute(_SQL["claim_instance"], (first.instance, *claim))
+        cursor.execute(_SQL["claim_instance"], (first.instance, *claim, CLAIM_MS_MAX))
     return moved and all(_record(cursor, first.instance, step) for step in steps)
 
 

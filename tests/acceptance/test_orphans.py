@@ -32,7 +32,7 @@ MORTAL = ["smply"]
 IMMORTAL = [
     sys.executable, "-c",
     "import sys; from smply.runtime import sandbox; from smply import cli;"
-    "sandbox.limits = lambda *_, **__: sandbox._no_limits; cli.main(sys.argv[1:])",
+    "sandbox.confined = lambda command, *_, **__: command; cli.main(sys.argv[1:])",
 ]  # fmt: skip
 """The command on a system that knows no parent-death signal."""
 

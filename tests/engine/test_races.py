@@ -198,7 +198,7 @@ async def test_a_version_that_another_has_moved_to_is_the_one_that_steps(
         row.id, row.seq, row.ts + 1, row.value, '{"public":{"open":true,"n":0}}', row.rest,
         row.answer, row.tags, row.done, machine.current.id, "{}", None, "upgrade",
     )  # fmt: skip
-    assert await world.store.commit([upgrade])
+    assert await world.store.commit([upgrade], b"", upgrade.ts)
     assert (await send(gate.engine, world, "gate", "go"))["publicContext"]["n"] == 100
     steps = (await world.client.instances.transitions("gate", "one")).items
     assert (await world.client.instances.get_admin("gate", "one")).machine_version.id == version

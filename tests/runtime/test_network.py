@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -223,9 +222,8 @@ async def test_the_kernel_gives_a_process_no_other_sockets(
                 pass
     """
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", script,
+        *sandbox.confined([sys.executable, "-c", script], None, Network.parse(policy)),
         stdout=asyncio.subprocess.PIPE,
-        preexec_fn=sandbox.limits(os.getpid(), None, Network.parse(policy)),
     )  # fmt: skip
     said, _ = await child.communicate()
 

@@ -46,5 +46,5 @@ async def _write_for_ever(path: Path, answers: Connection) -> None:
             mine.step(row.id, row.seq + 1),
             mine.step(row.id, row.seq + 2, deliveries=owed),
         ]
-        assert await store.commit(chain)
+        assert await mine.commit(chain)
         answers.send(row.seq + 3)

@@ -109,7 +109,7 @@ async def test_a_chain_takes_what_is_overdue_in_order(world: World) -> None:
     instance = await world.create(deliveries=[Set(f"t{n}", NOW + n, "{}") for n in range(5)])
     taken = [row.id for row in world.store.due_deliveries(instance, NOW + 9, 100)]
     chain = [world.step(instance, n + 1, took=id) for n, id in enumerate(taken)]
-    assert await world.store.commit(chain)
+    assert await world.commit(chain)
     assert world.store.deliveries(instance) == []
 
 
@@ -119,7 +119,7 @@ async def test_a_chain_that_takes_what_is_gone_falls_whole(world: World) -> None
     first, second = (row.id for row in world.store.deliveries(instance))
     await world.move(instance, 1, deliveries=[Cancel("b")])
     chain = [world.step(instance, 2, took=first), world.step(instance, 3, took=second)]
-    answers = await asyncio.gather(world.store.commit(chain), world.move(neighbour, 1))
+    answers = await asyncio.gather(world.commit(chain), world.move(neighbour, 1))
     assert [*answers] == [False, True]
     assert keys(world, instance) == ["a"]
     assert seq_of(world) == len(world.store.list_transitions(instance, 0, 9)) == 2

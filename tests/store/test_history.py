@@ -75,7 +75,7 @@ async def test_every_state_can_be_rebuilt(world: World, contexts: list[dict[str,
         for base, (old, new) in enumerate(pairwise(texts), 1)
     ]
     if steps:
-        assert await world.store.commit(steps)
+        assert await world.commit(steps)
     for seq, text in enumerate(texts, 1):
         row = rebuild(world.store, instance, seq)
         assert row is not None
@@ -95,7 +95,7 @@ async def test_rebuilding_begins_at_the_last_whole_row(world: World) -> None:
     for base in range(1, 200):
         patch = None if base % 64 == 0 else f'{{"n":{base + 1}}}'
         steps.append(world.step(instance, base, context=f'{{"n":{base + 1}}}', patch=patch))
-    assert await world.store.commit(steps)
+    assert await world.commit(steps)
     for seq in (1, 2, 64, 65, 66, 200):
         row = rebuild(world.store, instance, seq)
         assert row is not None

@@ -100,7 +100,7 @@ async def test_a_step_on_an_old_base_loses_s45(world: World) -> None:
     instance = await world.create()
     assert await world.move(instance, 1)
     late = world.step(instance, 1, value='"late"', deliveries=[Set(None, NOW, "{}")])
-    assert not await world.store.commit([late])
+    assert not await world.commit([late])
     assert not await world.move(instance, 3)
     assert seq_of(world) == 2
     assert world.store.deliveries(instance) == []
@@ -145,21 +145,21 @@ async def test_a_write_that_breaks_fails_alone_and_wholly(world: World) -> None:
 
 async def test_a_chain_is_committed_whole(world: World) -> None:
     instance = await world.create()
-    assert await world.store.commit([world.step(instance, base) for base in range(1, 9)])
+    assert await world.commit([world.step(instance, base) for base in range(1, 9)])
     assert seq_of(world) == 9
 
 
 async def test_a_chain_on_an_old_base_falls_whole(world: World) -> None:
     instance = await world.create()
     await world.move(instance, 1)
-    assert not await world.store.commit([world.step(instance, base) for base in range(1, 9)])
+    assert not await world.commit([world.step(instance, base) for base in range(1, 9)])
     assert seq_of(world) == 2
 
 
 async def test_chains_of_one_instance_may_follow_in_one_commit(world: World) -> None:
     instance = await world.create()
     chains = [[world.step(instance, b), world.step(instance, b + 1)] for b in (1, 3, 5)]
-    assert await asyncio.gather(*map(world.store.commit, chains)) == [True, True, True]
+    assert await asyncio.gather(*map(world.commit, chains)) == [True, True, True]
     assert seq_of(world) == 7
 
 
@@ -167,7 +167,7 @@ async def test_what_is_no_chain_is_refused(world: World) -> None:
     one, other = await world.create("one"), await world.create("other")
     for steps in ([], [(one, 1), (one, 3)], [(one, 1), (one, 1)], [(one, 1), (other, 2)]):
         with pytest.raises(ValueError, match="chain"):
-            await world.store.commit([world.step(*step) for step in steps])
+            await world.commit([world.step(*step) for step in steps])
     assert seq_of(world, "one") == seq_of(world, "other") == 1
 
 
@@ -178,7 +178,7 @@ async def test_a_chain_falls_if_it_takes_what_it_has_cancelled_itself(world: Wor
         world.step(instance, 1, deliveries=[Cancel("t"), Set("v", NOW, "{}")]),
         world.step(instance, 2, took=taken),
     ]
-    assert not await world.store.commit(steps)
+    assert not await world.commit(steps)
     assert seq_of(world) == 1
     assert [d.key for d in world.store.deliveries(instance)] == ["t", "u"]
 
@@ -216,7 +216,7 @@ async def test_instances_come_in_pages_oldest_first_s40(world: World) -> None:
 
 async def test_transitions_come_in_pages_oldest_first_s41(world: World) -> None:
     instance, other = await world.create(), await world.create("other")
-    await world.store.commit([world.step(instance, base) for base in range(1, 5)])
+    await world.commit([world.step(instance, base) for base in range(1, 5)])
     await world.move(other, 1)
     first = world.store.list_transitions(instance, 0, 3)
     rest = world.store.list_transitions(instance, first[-1].seq, 3)

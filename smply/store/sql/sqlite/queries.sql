@@ -169,16 +169,16 @@ WHERE id = ?1 AND seq = ?2 AND status = 'running' AND claimed_until IS NULL
   AND (?12 IS NULL OR EXISTS (SELECT 1 FROM deliveries WHERE id = ?12 AND instance = ?1));
 
 -- free_instance
--- Take away a claim from an instance at that seq: one's own, or one that has lapsed (as below).
+-- Take away a claim from an instance at that seq: one's own, or one that has lapsed.
 UPDATE instances SET claimed_by = NULL, claimed_until = NULL
 WHERE id = ?1 AND seq = ?2
-  AND (claimed_by = ?3 OR claimed_until NOT BETWEEN ?4 + 1 AND ?4 + 60000);
+  AND (claimed_by = ?3 OR claimed_until NOT BETWEEN ?4 + 1 AND ?4 + ?5);
 
 -- claim_instance
--- Keep others from moving an instance until then, unless another has it for at most a minute.
+-- Keep others from moving an instance until then, unless another's claim on it has not lapsed.
 UPDATE instances SET claimed_by = ?2, claimed_until = ?4
 WHERE id = ?1 AND (claimed_until IS NULL OR claimed_by = ?2
-  OR claimed_until NOT BETWEEN ?3 + 1 AND ?3 + 60000);
+  OR claimed_until NOT BETWEEN ?3 + 1 AND ?3 + ?5);
 
 -- stands
 -- Whether an instance still runs and stands at that seq.
