@@ -49,6 +49,13 @@ from smply.runtime.trial import Run, StepAnswer, Trial
 _ROOM_SECONDS = 1.0
 _ROOM_LOOK_SECONDS = 0.02
 
+_FALLS_FREE = 2
+_PAUSE_SECONDS, _PAUSE_SECONDS_MAX = 0.25, 1.0
+_CALM_SECONDS = 10.0
+"""After so many processes of a key that were stopped in a row, each one within 10 s of the last,
+the next starts after a pause, twice as long each time: what starts, fills its memory and dies again
+and again is felt by everybody else."""
+
 
 class Pool:
     """All processes of a runtime, `processes_max` at most, of them `spares` that wait blank."""
@@ -182,6 +189,7 @@ class Host:
         self._load = load
         self._process: Process | None = None
         self._starting: asyncio.Task[Process] | None = None
+        self._falls = Falls()
         self._births: dict[int, tuple[Process, int]] = {}
         self._effects: dict[int, dict[int, tuple[Process, str]]] = {}
         self._born = 0
@@ -371,6 +379,8 @@ class Host:
     async def _start(self) -> Process:
         try:
             code = self._load()
+            if self._process is not None and self._process.overran:
+                await asyncio.sleep(self._falls.pause(asyncio.get_running_loop().time()))
             process = await self._pool.start(self)
             try:
                 answer = await process.ask(
@@ -401,6 +411,21 @@ class Host:
                 for stepped_in, _ in steps.values()
             )
         )
+
+
+class Falls:
+    """How long to wait before a process is started in the place of one that was stopped."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._last = float("-inf")
+
+    def pause(self, now: float) -> float:
+        """Count one more, at `now`; the pause in seconds."""
+        self._count = self._count + 1 if now - self._last < _CALM_SECONDS else 1
+        self._last = now
+        doubled = min(self._count - _FALLS_FREE - 1, 10)
+        return 0.0 if doubled < 0 else min(_PAUSE_SECONDS * 2**doubled, _PAUSE_SECONDS_MAX)
 
 
 def _heed(start: asyncio.Task[Any]) -> None:

@@ -123,6 +123,8 @@ class Process(asyncio.Protocol):
     def __init__(self, launch: Launch) -> None:
         self.ended: str | None = None
         """Why it is over, a phrase that completes "machine code …"; None while it lives."""
+        self.overran = False
+        """Whether it was stopped since it took more time or memory than it may."""
         self.heard = 0.0
         """When it last answered, or was last asked after having answered everything."""
         self.used = 0.0
@@ -219,6 +221,7 @@ class Process(asyncio.Protocol):
         if _OUT_OF_MEMORY.search(said):
             size = f"{self.launch.heap_megabytes} MB beside the cache"
             reason = f"ran out of memory ({size}) and was stopped"
+            self.overran = self.ended is None
             # What was asked before may have left little of it.
             self.end(reason, certain=self._last_call <= _CALLS_WHEN_FRESH)
         else:
@@ -305,6 +308,7 @@ class Process(asyncio.Protocol):
         if left > 0:
             self._watch = self._loop.call_later(left, self._look)
         else:
+            self.overran = True
             self.end(f"ran longer than {self._patience:g} s and was stopped", looped=True)
 
     def _feel_later(self) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from smply.errors import Unavailable
 from smply.runtime import RuntimeSettings, Snapshot, Stepped, process
+from smply.runtime.pool import Falls
 from tests.runtime.support import (
     AUTH,
     OFF,
@@ -440,3 +441,28 @@ async def test_a_process_that_does_not_greet_in_time_leaves_nothing(
 
 async def test_a_runtime_that_was_never_used_starts_nothing(tmp_path: object) -> None:
     assert await Lab(RuntimeSettings()).runtime.close() == []
+
+
+def test_processes_that_are_stopped_again_and_again_start_after_a_pause() -> None:
+    falls = Falls()
+    assert [falls.pause(time) for time in range(7)] == [0, 0, 0.25, 0.5, 1, 1, 1]
+    assert falls.pause(16) == 0
+    assert [falls.pause(time) for time in range(17, 20)] == [0, 0.25, 0.5]
+
+
+async def test_only_what_was_stopped_makes_the_next_wait(hasty: Lab) -> None:
+    """One that was killed from outside, or retired, is no fault of its code."""
+    host = await hasty.host(machine("loop: { guard: () => { for (;;); } }"))
+    for _ in range(2):
+        await step(host, 1, "loop")
+        assert host._process is not None
+        assert host._process.overran
+    [toggled] = await step(host, 1, "toggle")
+    assert isinstance(toggled, Stepped)
+    killed = host._process
+    assert killed is not None
+    os.kill(pid_of(host), signal.SIGKILL)
+    await killed.wait()
+    assert not killed.overran
+    await step(host, 1, "toggle")
+    assert host._falls._count == 2
