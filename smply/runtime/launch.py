@@ -46,10 +46,11 @@ def main(parent: str, data_bytes: str, sockets: str, *command: str) -> None:
             int(call), _SET_FILTER, _KEEP_SPECULATING, ctypes.byref(held)
         ):
             sys.exit(f"its sockets cannot be limited: {os.strerror(ctypes.get_errno())}")
-    # What Python has changed for itself.
+    # What Python has changed for itself, or needed.
     for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(ignored, signal.SIG_DFL)
-    os.environ.pop("LC_CTYPE", None)
+    for name in ("LC_CTYPE", "LD_LIBRARY_PATH"):
+        os.environ.pop(name, None)
     os.execv(command[0], command)
 
 

@@ -265,8 +265,13 @@ def _escape(path: Path) -> str:
 
 
 def environment(directory: Path) -> dict[str, str]:
-    """The whole environment of a Deno process; DENO_DIR is thrown away with `directory`."""
+    """The whole environment of a Deno process; DENO_DIR is thrown away with `directory`.
+
+    Python may need its LD_LIBRARY_PATH to begin at all; `launch.py` takes it away before Deno.
+    """
+    libraries = os.environ.get("LD_LIBRARY_PATH") if sys.platform == "linux" else None
     return {
+        **({"LD_LIBRARY_PATH": libraries} if libraries else {}),
         "DENO_DIR": str(directory / "deno"),
         "DENO_NO_UPDATE_CHECK": "1",
         "NO_COLOR": "1",

@@ -7,6 +7,9 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -24,13 +27,16 @@ def limit(data_bytes_max: int | None, of_parent: int = 0) -> list[str]:
     return [each if each == "unlimited" else str(int(each) // _MB) for each in line.split()[3:5]]
 
 
-def _said(command: list[str], data_bytes_max: int | None = None, of_parent: int = 0) -> str:
+def _said(
+    command: list[str], data_bytes_max: int | None = None, of_parent: int = 0,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> str:  # fmt: skip
     def lower() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (of_parent * _MB, of_parent * _MB))
 
     done = subprocess.run(
         sandbox.confined(command, data_bytes_max),
-        stdout=subprocess.PIPE, text=True, check=True, env={},
+        stdout=subprocess.PIPE, text=True, check=True, env=environment,
         preexec_fn=lower if of_parent else None,
     )  # fmt: skip
     return done.stdout
@@ -54,8 +60,15 @@ def test_it_ignores_no_signal_that_python_ignores() -> None:
     assert not int(ignored, 16) & (1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1)
 
 
-def test_it_has_the_environment_that_it_was_given() -> None:
-    assert _said(["/usr/bin/env"]) == ""
+def test_python_finds_its_libraries_and_deno_is_told_of_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Some Pythons do not begin without it."""
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/libraries")
+    given = sandbox.environment(tmp_path)
+    assert given.pop("LD_LIBRARY_PATH") == "/libraries"
+    told = _said(["/usr/bin/env"], environment=sandbox.environment(tmp_path))
+    assert dict(line.split("=", 1) for line in told.splitlines()) == given
 
 
 def test_it_does_not_outlive_a_parent_that_is_gone_already(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -466,3 +466,13 @@ async def test_only_what_was_stopped_makes_the_next_wait(hasty: Lab) -> None:
     assert not killed.overran
     await step(host, 1, "toggle")
     assert host._falls._count == 2
+
+
+async def test_the_third_in_a_row_waits(hasty: Lab) -> None:
+    host = await hasty.host(machine("loop: { guard: () => { for (;;); } }"))
+    for _ in range(3):
+        await step(host, 1, "loop")
+    since = asyncio.get_running_loop().time()
+    [toggled] = await step(host, 1, "toggle")
+    assert isinstance(toggled, Stepped)
+    assert asyncio.get_running_loop().time() - since >= 0.25
