@@ -29,6 +29,9 @@ BATCH_MAX = 256
 CHECKPOINT_PAGES = 4000
 """From this length on (16 MB) the WAL is copied into the database."""
 
+WAL_BYTES_KEPT = 64 << 20
+"""What a long reader has made it grow beyond is given back to the disk once it starts anew."""
+
 _LOCK_TRIES = 2500
 _LOCK_PAUSE_SECONDS = 0.002
 
@@ -269,6 +272,7 @@ class _Checkpoints:
         self._begin_at = CHECKPOINT_PAGES
         self._rest_left = False
         self._thread: threading.Thread | None = None
+        connection.pragma("journal_size_limit", WAL_BYTES_KEPT)
         # The hook also takes the place of SQLite's autocheckpoint.
         connection.set_wal_hook(self._note_length)
 

@@ -1,7 +1,7 @@
 """An event among a million instances: `python -m tests.benchmarks.large [ROUNDS] [INSTANCES]`.
 
-Fills a store with instances of 20 transitions each (a million instances take about 7 GB and some
-minutes) and sends events to 1,000 of them, spread over all, beside the same load on an empty store.
+Fills a store with instances of 20 transitions each (a million take about 3 GB and half a minute)
+and sends events to 1,000 of them, spread over all, beside the same load on an empty store.
 Prints both rows and the ratio of their CPU.
 """
 

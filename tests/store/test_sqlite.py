@@ -220,6 +220,28 @@ async def test_the_wal_restarts_instead_of_growing(
     assert {seq_of(world, f"i{n}") for n in range(20)} == {100}
 
 
+async def test_a_wal_that_a_long_reader_has_made_grow_is_given_back(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "CHECKPOINT_PAGES", 50)
+    monkeypatch.setattr(writer, "WAL_BYTES_KEPT", 400_000)
+    store = open_sqlite(path, NOW)
+    world, wal = await furnish(store), path.with_name("smply.db-wal")
+    instance = await world.create()
+    reader = apsw.Connection(str(path))
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT count(*) FROM instances").get == 1
+    for base in range(1, 200):
+        await world.move(instance, base)
+    assert wal.stat().st_size > 1_000_000
+    reader.close()
+    for base in range(200, 400):
+        await world.move(instance, base)
+    assert wal.stat().st_size <= 400_000
+    assert seq_of(world) == 400
+    await store.close()
+
+
 async def test_a_write_that_breaks_leaves_its_neighbours_to_wait_for_another_process(
     path: Path, sqlite: SqliteStore, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
