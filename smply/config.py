@@ -1,6 +1,6 @@
 """What smply can be told from outside, each setting described once.
 
-The only room that reads the environment. Order: flag, environment, default.
+The only room that reads the environment and `config.toml`. Order: flag, environment, file, default.
 """
 
 from __future__ import annotations
@@ -9,17 +9,24 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from smply.errors import UsageError
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting: its flag on the command line, its variable, what it is."""
+    """One setting: its flag on the command line, its variable, what it is, and what it takes."""
 
     flag: str | None
     variable: str
     description: str
+    takes: str = "TEXT"
+
+    @property
+    def key(self) -> str:
+        """Its name in `config.toml`: that of its variable, in small letters, with hyphens."""
+        return self.variable.removeprefix("SMPLY_").lower().replace("_", "-")
 
 
 DATA_DIR = Setting(
@@ -37,8 +44,57 @@ NETWORK = Setting(
     "SMPLY_NETWORK",
     "Whom machines may talk to: `none`, `public` (all but private addresses, the default),"
     " `all`, or hosts such as `api.example.com,10.0.0.5:8080`.",
+    "POLICY",
 )
 SETTINGS = (DATA_DIR, CLOCK, NETWORK)
+
+HOST = Setting("--host", "SMPLY_HOST", "The address to listen on. By default 127.0.0.1.", "HOST")
+PORT = Setting("--port", "SMPLY_PORT", "The port, by default 8000; 0 takes one that is free.", "N")
+UDS = Setting("--uds", "SMPLY_UDS", "A Unix socket to listen on instead of a port.", "FILE")
+ALLOW_ORIGIN = Setting(
+    "--allow-origin",
+    "SMPLY_ALLOW_ORIGIN",
+    "A site whose pages may ask the server, or several with commas; any, unless some are named.",
+    "SITES",
+)
+PUBLIC_URL = Setting(
+    "--public-url",
+    "SMPLY_PUBLIC_URL",
+    "Where others reach the server. By default where it listens.",
+    "URL",
+)
+TRUSTED_PROXY = Setting(
+    "--trusted-proxy",
+    "SMPLY_TRUSTED_PROXY",
+    "Addresses of proxies, with commas, whose forwarded headers are believed.",
+    "HOSTS",
+)
+READY_FILE = Setting(
+    "--ready-file",
+    "SMPLY_READY_FILE",
+    "Written once requests are accepted: address, org, token and process, as JSON.",
+    "FILE",
+)
+OWNER_TOKEN_FILE = Setting(
+    "--owner-token-file",
+    "SMPLY_OWNER_TOKEN_FILE",
+    "A file with the access token that the owner shall have.",
+    "FILE",
+)
+LOG_FORMAT = Setting(
+    "--log-format", "SMPLY_LOG_FORMAT", "`human` (the default) or `json`.", "FORMAT"
+)
+LOG_DAYS = Setting(
+    "--log-days",
+    "SMPLY_LOG_DAYS",
+    "How many days what machines print is kept, by default 30; 0 keeps it for ever.",
+    "N",
+)
+SERVING = (
+    HOST, PORT, UDS, ALLOW_ORIGIN, PUBLIC_URL, TRUSTED_PROXY, READY_FILE, OWNER_TOKEN_FILE,
+    LOG_FORMAT, LOG_DAYS,
+)  # fmt: skip
+"""Settings of `smply serve`; in `config.toml` below `[serve]`."""
 
 COMPLETION_VARIABLE = "_SMPLY_COMPLETE"
 """Set by the shells' completion scripts when they ask for words."""
@@ -63,11 +119,68 @@ def load_config(
 
     UsageError where there is no place for data.
     """
+
+    def given(setting: Setting) -> str | None:
+        value = environment.get(setting.variable) or _file(environment).get(setting.key)
+        return None if value is None else str(value)
+
     return Config(
-        data_dir=_data_dir(data_dir or environment.get(DATA_DIR.variable)),
-        clock=environment.get(CLOCK.variable) or "system",
-        network=environment.get(NETWORK.variable) or "public",
+        data_dir=_data_dir(data_dir or given(DATA_DIR)),
+        clock=given(CLOCK) or "system",
+        network=given(NETWORK) or "public",
     )
+
+
+def serving_value(
+    setting: Setting, flag: str | None, environment: Mapping[str, str] = os.environ
+) -> str | None:
+    """A setting of `smply serve` as a text, from wherever it is given; None where it is not."""
+    if flag is not None:
+        return flag
+    if environment.get(setting.variable):
+        return environment[setting.variable]
+    found = _file(environment).get("serve", {}).get(setting.key)
+    return None if found is None else str(found)
+
+
+def _file(environment: Mapping[str, str]) -> dict[str, Any]:
+    """What `config.toml` says; nothing if it is not there.
+
+    It is `SMPLY_CONFIG`, or in the user's configuration directory. Raises UsageError for what is no
+    TOML, and for a name that is no setting.
+    """
+    named = environment.get("SMPLY_CONFIG")
+    try:
+        path = Path(named) if named else _user_config_path()
+        text = path.read_text("utf-8")
+    except (FileNotFoundError, NotADirectoryError, RuntimeError):
+        if named:
+            raise UsageError(f"there is no {named}", hint="SMPLY_CONFIG names a file") from None
+        return {}
+    except (OSError, ValueError) as exc:
+        raise UsageError(f"{path} cannot be read: {exc}", hint="mend it, or move it away") from exc
+    import tomllib
+
+    try:
+        told = tomllib.loads(text)
+    except ValueError as exc:
+        raise UsageError(f"{path} cannot be read: {exc}", hint="mend it, or move it away") from exc
+    _check_file(path, told)
+    return told
+
+
+def _check_file(path: Path, told: dict[str, Any]) -> None:
+    known = {setting.key for setting in SETTINGS} | {"serve"}
+    serve = told.get("serve", {})
+    if not isinstance(serve, dict):
+        raise UsageError(f"{path}: serve is a table: [serve]")
+    unknown = sorted(told.keys() - known)
+    unknown += [f"serve.{key}" for key in sorted(serve.keys() - {each.key for each in SERVING})]
+    if unknown:
+        raise UsageError(f"{path}: there is no setting {unknown[0]}")
+    for key, value in [*told.items(), *serve.items()]:
+        if key != "serve" and (not isinstance(value, str | int) or isinstance(value, bool)):
+            raise UsageError(f"{path}: {key} is a text or a number")
 
 
 def _data_dir(named: str | None) -> Path:
@@ -90,6 +203,12 @@ def _user_data_path() -> Path:
     import platformdirs
 
     return platformdirs.user_data_path("smply")
+
+
+def _user_config_path() -> Path:
+    import platformdirs
+
+    return platformdirs.user_config_path("smply") / "config.toml"
 
 
 def completion_asked(environment: Mapping[str, str] = os.environ) -> bool:

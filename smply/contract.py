@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 """A name of a machine or an instance (C4)."""
@@ -52,3 +53,9 @@ def confirmation(machine: str, name: str) -> str:
 
     digest = hmac.digest(machine.encode(), name.encode(), hashlib.sha256)
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def show_time(ms: int) -> str:
+    """ISO 8601 with milliseconds, as JavaScript's toISOString writes it."""
+    # strftime does not pad a year.
+    return f"{datetime.fromtimestamp(ms // 1000, UTC).isoformat()[:19]}.{ms % 1000:03}Z"

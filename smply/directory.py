@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +17,8 @@ from typing import Self
 from smply.errors import DataDirectoryError
 
 _WAIT_SECONDS = 5.0
+_LOOKS = 20
+_LOOK_SECONDS = 0.005
 
 
 class DataDirectory:
@@ -37,6 +43,11 @@ class DataDirectory:
     @property
     def database(self) -> Path:
         return self.path / "smply.db"
+
+    @property
+    def key(self) -> Path:
+        """What seals the secrets in the database."""
+        return self.path / "key"
 
     def __enter__(self) -> Self:
         return self
@@ -90,6 +101,105 @@ class DataDirectory:
         # A line is `1: FLOCK ADVISORY READ 1234 08:01:5678 0 EOF`.
         pids = [line.split()[4] for line in lines if f":{inode} " in line and "->" not in line]
         return f"process {', '.join(pids)}" if pids else "another process"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerMark:
+    """What a running server leaves in its data directory, so that commands find it."""
+
+    url: str
+    org: str
+    token: str
+    pid: int
+    uds: str | None = None
+
+
+class ServerLock:
+    """Held by the server of a data directory as long as it lives; there is one at a time.
+
+    The mark (`server.json`, 0600) means nothing unless the lock is held: what a killed server has
+    left is nobody's address.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._mark = data_dir / "server.json"
+        self._path = data_dir / "server.lock"
+        self._held: int | None = None
+
+    def take(self) -> None:
+        """Raises DataDirectoryError if another server has it."""
+        lock = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if self._is_got(lock):
+            self._held = lock
+            # What a killed server left would name another process as soon as the lock is held.
+            self._mark.unlink(missing_ok=True)
+        else:
+            os.close(lock)
+            other = self.running()
+            where = f" (process {other.pid}, {other.uds or other.url})" if other else ""
+            raise DataDirectoryError(
+                f"another smply serve has {self._path.parent}{where}",
+                hint="use that one, stop it with `smply serve --stop`, or name another --data-dir",
+            )
+
+    def _is_got(self, lock: int) -> bool:
+        """Whether the lock was got; who only looks whether a server runs holds it for a moment."""
+        import fcntl
+
+        for _ in range(_LOOKS):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_LOOK_SECONDS)
+            else:
+                return True
+        return False
+
+    def mark(self, mark: ServerMark) -> None:
+        """Tell where the server is, once it accepts requests."""
+        write_private(self._mark, json.dumps(asdict(mark)).encode())
+
+    @property
+    def held(self) -> bool:
+        return self._held is not None
+
+    def release(self) -> None:
+        """Let it go, and take the mark away first."""
+        if self._held is not None:
+            self._mark.unlink(missing_ok=True)
+            os.close(self._held)
+            self._held = None
+
+    def running(self) -> ServerMark | None:
+        """The server that holds the lock, if there is one and it accepts requests."""
+        import fcntl
+
+        try:
+            looked = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(looked, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with contextlib.suppress(OSError, ValueError, TypeError):
+                return ServerMark(**json.loads(self._mark.read_bytes()))
+        finally:
+            os.close(looked)
+        return None
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Put a file there that nobody else may read (0600): whole, or not at all."""
+    # Never a file that another user of the directory has laid there to read it.
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    made = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        made.replace(path)
+    except BaseException:
+        made.unlink(missing_ok=True)
+        raise
 
 
 def _refuse_windows() -> None:

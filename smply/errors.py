@@ -8,6 +8,7 @@ SmplyError                          anything that smply refuses or that failed
 ├── DataDirectoryError              the data directory cannot be opened or is too new
 └── ApiError                        what a server answers; has a status
     ├── InvalidParameter        400
+    │   └── ExchangeRefused     400 of a token exchange
     ├── Forbidden               403
     │   └── AuthorizerRefused   403 the machine's allowRead or allowWrite
     ├── NotFound                404
@@ -98,6 +99,14 @@ class InvalidParameter(ApiError):
 
     status = 400
     code = "invalid-parameter"
+
+
+class ExchangeRefused(InvalidParameter):
+    """400 in the form of RFC 6749, 5.2; `error` is one of its codes."""
+
+    def __init__(self, message: str, error: str, parameter: str) -> None:
+        super().__init__(message, parameter=parameter)
+        self.error = error
 
 
 class Forbidden(ApiError):

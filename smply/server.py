@@ -6,18 +6,23 @@ import contextlib
 import gc
 from collections.abc import AsyncIterator, Callable, Hashable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp
 
-from smply.api import create_app, show_user
+from smply.api import Audit, create_app
 from smply.clock import Clock
 from smply.directory import DataDirectory
 from smply.engine import Engine, EngineSettings
-from smply.identity import Identity, LocalIdentity
+from smply.identity import LocalIdentity
 from smply.models import LogEntry, Notice
 from smply.runtime import Log, Network, Runtime, RuntimeSettings, unenforced
-from smply.store import Overdue, migrate, needs_migration, open_store
+from smply.store import Overdue, Owner, Store, migrate, needs_migration, open_store
+
+if TYPE_CHECKING:
+    from smply.identity import Access
 
 LOCAL_URL = "http://local.smply"
 """The address of the app in the process: no request to it leaves the process."""
@@ -37,27 +42,39 @@ async def open_local(
     happened of itself. `network` is whom machine code may talk to, as in SMPLY_NETWORK. At the end
     begun actions have 5 s. Raises DataDirectoryError, and UsageError for a policy that is none.
     """
-    async with open_rooms(data_dir, clock, on_log, on_notice, network) as rooms:
-        yield create_app(rooms.engine, rooms.identity)
+    settings = EngineSettings(deliver_on_read=True)
+    async with open_directory(data_dir, clock, on_log, on_notice, network, settings) as opened:
+        yield create_app(
+            opened.engine, LocalIdentity(opened.owner, opened.access), opened.audit, LOCAL_URL
+        )
+        overdue = opened.engine.instances.overdue_elsewhere(opened.owner.org)
+        if overdue is not None:
+            on_notice(Notice(_overdue_sentence(overdue)))
 
 
 @dataclass(frozen=True, slots=True)
-class Rooms:
-    """What an app, or a protocol beside it, is made of."""
+class Opened:
+    """A data directory with its rooms: the engine, who owns it, and who may come in.
+
+    `access` is opened by the first who needs it, since its libraries are large.
+    """
 
     engine: Engine
-    identity: Identity
+    owner: Owner
+    access: Callable[[], Access]
+    audit: Audit
 
 
 @contextlib.asynccontextmanager
-async def open_rooms(
+async def open_directory(
     data_dir: Path,
     clock: Clock,
     on_log: Callable[[LogEntry], None],
     on_notice: Callable[[Notice], None],
     network: str = "public",
-) -> AsyncIterator[Rooms]:
-    """The rooms of the local profile, joined, as `open_local` tells."""
+    engine_settings: EngineSettings | None = None,
+) -> AsyncIterator[Opened]:
+    """The rooms of a data directory, joined, as `open_local` tells."""
     settings = RuntimeSettings(network=Network.parse(network))
     _collect_less_often()
 
@@ -69,31 +86,44 @@ async def open_rooms(
             notice(limits)
         directory.hold(needs_migration, migrate)
         store = await open_store(directory.database, clock.now())
-        runtime = Runtime(settings, lambda key, log: on_log(_entry(key, log)))
+        opened: list[Engine] = []
+
+        def hear(key: Hashable, log: Log) -> None:
+            assert isinstance(key, tuple), "the engine's key of a process"
+            org, version, machine, _shard = key
+            for engine in opened:
+                engine.logs.note(org, machine, log.name or "", version, log.stream, log.text)
+            on_log(LogEntry(machine, log.name, log.phase, log.stream, log.text))
+
+        runtime = Runtime(settings, hear)
         try:
-            engine = Engine(store, runtime, clock, EngineSettings(deliver_on_read=True), notice)
-            owner = store.owner()
-            yield Rooms(engine, LocalIdentity(owner.org, show_user(owner.user)))
-            overdue = engine.instances.overdue_elsewhere(owner.org)
-            if overdue is not None:
-                notice(_overdue_sentence(overdue))
+            engine = Engine(store, runtime, clock, engine_settings or EngineSettings(), notice)
+            opened.append(engine)
+            access = cache(lambda: _access(directory, store, clock))
+            yield Opened(engine, store.owner(), access, Audit(store.accounts.add_audit, clock))
         finally:
             try:
                 for action in await runtime.close():
                     notice(action)
+                for engine in opened:
+                    await engine.logs.flush()
+                    await engine.meter.flush()
             finally:
                 await store.close()
+
+
+def _access(directory: DataDirectory, store: Store, clock: Clock) -> Access:
+    """The accounts of a directory. Their libraries are imported by the first who needs them."""
+    from smply.identity import Access, KeySets, open_sealer
+
+    sealer = open_sealer(directory.key, must_exist=store.accounts.has_secrets())
+    return Access(store.accounts, sealer, clock, KeySets(clock))
 
 
 def _collect_less_often() -> None:
     """What is there by now stays, and an event leaves no cycles [a tenth of the engine's CPU]."""
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
-
-
-def _entry(key: Hashable, log: Log) -> LogEntry:
-    assert isinstance(key, tuple), "the engine's key of a process is org, version, machine, shard"
-    return LogEntry(key[2], log.name, log.phase, log.stream, log.text)
 
 
 def _overdue_sentence(overdue: Overdue) -> str:

@@ -17,10 +17,11 @@ import httpx
 import hypothesis
 import pytest
 
-from smply.api import create_app
+from smply.api import Audit, create_app
 from smply.client import AsyncClient
 from smply.engine import Engine, EngineSettings
 from smply.identity import LocalIdentity
+from smply.identity.access import Access
 from smply.runtime import Log, Runtime, RuntimeSettings
 from smply.store import Store, open_store
 
@@ -55,6 +56,15 @@ def _in_time(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[No
             await test(*args, **fixtures)
 
     return run
+
+
+def no_access() -> Access:
+    """For a local identity that nobody asks for accounts."""
+    raise AssertionError("somebody asks for accounts")
+
+
+def audit_of(world: World) -> Audit:
+    return Audit(world.store.accounts.add_audit, world.clock)
 
 
 class ManualClock:
@@ -130,7 +140,12 @@ async def open_world(
     settings = EngineSettings(deliver_on_read=True)
     engine = Engine(store, runtime, clock, settings, notices.append)
     owner = store.owner()
-    app = create_app(engine, LocalIdentity(owner.org, "usr_test"))
+    app = create_app(
+        engine,
+        LocalIdentity(owner, no_access),
+        Audit(store.accounts.add_audit, clock),
+        "http://test.smply",
+    )
     transport = httpx.ASGITransport(app=app)
     async with AsyncClient("http://test.smply", transport=transport) as client:
         yield World(clock, store, engine, client, owner.org, notices, heard)

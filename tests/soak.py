@@ -22,9 +22,7 @@ from typing import Any
 
 import apsw
 
-from smply.client import Client
 from tests.benchmarks import servers
-from tests.benchmarks.__main__ import ACT
 
 INSTANCES = 200
 CONNECTIONS = 64
@@ -44,7 +42,7 @@ class Soak:
     def prepare(self) -> None:
         with (
             servers.smply(self.directory, {}) as server,
-            Client(f"http://127.0.0.1:{server.port}") as client,
+            server.client() as client,
         ):
             for number in range(INSTANCES):
                 client.instances.create("bench", f"i{number}", act={"sub": "bench"})
@@ -56,7 +54,8 @@ class Soak:
             end = time.monotonic() + seconds
             while time.monotonic() < end:
                 time.sleep(self.random.uniform(0.05, 1.0))
-                self.random.choice([self._kill_machines, self._pause, self._command])(server)
+                deeds = [self._kill_machines, self._pause, self._command, self._rival]
+                self.random.choice(deeds)(server)
             server.process.kill()
             told, _ = load.communicate(timeout=60)
         for path, count in json.loads(told).items():
@@ -72,8 +71,7 @@ class Soak:
         )  # fmt: skip
         assert load.stdin is not None
         for number in range(INSTANCES):
-            path = f"/machines/bench/i/i{number}/events"
-            load.stdin.write(json.dumps(["POST", path, ACT, '{"event":"toggle"}']) + "\n")
+            load.stdin.write(server.event(f"i{number}") + "\n")
         load.stdin.close()
         load.stdin = None
         return load
@@ -92,7 +90,7 @@ class Soak:
         self.did["pauses"] += 1
 
     def _command(self, server: servers.Server) -> None:
-        """An event from a command on the same data directory, at the same time."""
+        """An event from a command, which asks the server."""
         name = f"i{self.random.randrange(INSTANCES)}"
         done = subprocess.run(
             [sys.executable, "-m", "smply", "instances", "send-event", "-m", "bench", "-i", name,
@@ -105,6 +103,17 @@ class Soak:
         else:
             self.unanswered += 1
             self.did[f"commands refused: {done.stderr.splitlines()[0][:80]}"] += 1
+
+    def _rival(self, server: servers.Server) -> None:
+        """Events from another engine on the same data directory, at the same time."""
+        name = f"i{self.random.randrange(INSTANCES)}"
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.acceptance.rival", str(self.directory), "bench", name,
+             "toggle", "5", "1", '{"sub":"bench"}'],
+            input="\n", capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+        self.acknowledged[name] += json.loads(done.stdout.splitlines()[-1])["answers"]
+        self.did["rivals"] += 1
 
     def check(self) -> None:
         """AssertionError when something acknowledged is missing, is there twice, or is torn."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import stat
+import threading
 from pathlib import Path
 
 import pytest
 
 from smply import directory
-from smply.directory import DataDirectory
+from smply.directory import DataDirectory, ServerLock, ServerMark, write_private
 from smply.errors import DataDirectoryError
 
 
@@ -72,3 +75,32 @@ def test_a_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
 def test_a_directory_is_made_for_its_owner_alone(tmp_path: Path) -> None:
     with DataDirectory(tmp_path / "a" / "b"):
         assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+
+
+def test_what_a_killed_server_left_is_not_taken_for_one_that_starts(tmp_path: Path) -> None:
+    killed, starting = ServerLock(tmp_path), ServerLock(tmp_path)
+    killed.mark(ServerMark("http://127.0.0.1:1", "org", "token", os.getpid()))
+    starting.take()
+    assert ServerLock(tmp_path).running() is None
+    starting.release()
+
+
+def test_a_server_starts_though_somebody_looks_whether_one_runs(tmp_path: Path) -> None:
+    looked = os.open(tmp_path / "server.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(looked, fcntl.LOCK_SH)
+    ends = threading.Timer(0.02, os.close, [looked])
+    ends.start()
+    lock = ServerLock(tmp_path)
+    lock.take()
+    ends.join()
+    assert lock.held
+    lock.release()
+
+
+def test_what_is_private_is_put_into_no_file_that_lies_there(tmp_path: Path) -> None:
+    laid = tmp_path / f".ready.json-{os.getpid()}"
+    laid.touch()
+    laid.chmod(0o666)
+    write_private(tmp_path / "ready.json", b"secret")
+    assert laid.read_bytes() == b""
+    assert stat.S_IMODE((tmp_path / "ready.json").stat().st_mode) == 0o600

@@ -4,85 +4,179 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from smply.api import instances, machines, unbuilt, versions
-from smply.api._wire import BODY_BYTES_MAX, error_answer, show_id, too_large
+from smply.api import info, people, providers, routes, unbuilt, versions
+from smply.api._wire import BODY_BYTES_MAX, error_answer, too_large
+from smply.api.audit import Audit
+from smply.api.outside import Asked, Manners, around
+from smply.api.turnstile import Turnstile
 from smply.engine import Engine
 from smply.errors import ApiError, InvalidParameter, NotBuilt, NotFound
 from smply.identity import Actor, Identity
 
-__all__ = ["create_app", "hot_protocol", "show_user"]
+__all__ = [
+    "Asked",
+    "Audit",
+    "Manners",
+    "Metrics",
+    "Turnstile",
+    "around",
+    "create_app",
+    "hot_protocol",
+]
 
-_Verb = Callable[[Request, Engine, Actor], Awaitable[Response]]
-
-_ROUTES: tuple[tuple[str, str, _Verb], ...] = (
-    # Routes are tried in this order: the path of an event comes first.
-    ("POST", "/machines/{machineSlug}/i/{instanceSlug}/events", instances.send_event),
-    ("GET", "/machines/{machineSlug}/i/{instanceSlug}", instances.get_instance),
-    ("POST", "/machines/{machineSlug}", instances.create_instance),
-    ("GET", "/machines/{machineSlug}/i", instances.list_instances),
-    ("GET", "/machines/{machineSlug}/i/{instanceSlug}/admin", instances.get_instance_admin),
-    ("GET", "/machines/{machineSlug}/i/{instanceSlug}/events", instances.list_transitions),
-    ("PUT", "/machines/{machineSlug}/i/{instanceSlug}/status", instances.set_status),
-    ("DELETE", "/machines/{machineSlug}/i/{instanceSlug}", instances.delete_instance),
-    ("GET", "/machines", machines.list_machines),
-    ("POST", "/machines", machines.create_machine),
-    ("GET", "/machines/{machineSlug}", machines.get_machine),
-    ("DELETE", "/machines/{machineSlug}", machines.delete_machine),
-    ("PUT", "/smply/machines/{machineSlug}/current-version", machines.set_current),
-    ("GET", "/machines/{machineSlug}/v", versions.list_versions),
-    ("POST", "/machines/{machineSlug}/v", versions.provision_version),
-    ("PUT", "/machines/{machineSlug}/v/{signedMachineVersionId}", versions.finalize_version),
-    ("GET", "/smply/machines/{machineSlug}/v/{machineVersionId}", versions.get_version),
-    ("GET", "/smply/machines/{machineSlug}/i/{instanceSlug}", instances.inspect_instance),
-)
-"""Every route that is built, but the upload; what is not is in `unbuilt.ROUTES`."""
-
+_Verb = Callable[..., Awaitable[Response]]
+_Answer = Callable[[Request], Awaitable[Response]]
+_CREDENTIAL = b"authorization"
+_QUIET = Manners()
 _UPLOAD = "/code-uploads/{uploadId}"
 
 
-def create_app(engine: Engine, identity: Identity) -> ASGIApp:
-    """The app that answers for this engine; `identity` tells who asks."""
+def create_app(
+    engine: Engine, identity: Identity, audit: Audit, public_url: str,
+    turnstile: Turnstile | None = None,
+) -> ASGIApp:  # fmt: skip
+    """The app that answers for this engine; `identity` tells who asks, and what they may.
 
-    def answered(verb: _Verb) -> ASGIApp:
-        async def answer(request: Request) -> Response:
-            headers = dict(request.scope["headers"])
-            unbuilt.refuse_headers(headers)
-            _refuse_escaped_slash(request.scope)
-            return await verb(request, engine, identity.actor(headers))
-
-        return _Endpoint(answer)
-
-    async def upload(request: Request) -> Response:
-        return await versions.upload_code(request, engine)
-
-    routes = [Route(path, answered(verb), methods=[method]) for method, path, verb in _ROUTES]
-    routes.append(Route(_UPLOAD, _Endpoint(upload, versions.FORM_BYTES_MAX), methods=["POST"]))
-    routes += [
-        Route(path, _Endpoint(_not_built), methods=None if method == "*" else [method])
-        for method, path in unbuilt.ROUTES
+    `audit` keeps who did what; `public_url` is where uploads go: never where a Host header says.
+    """
+    doors = _Doors(engine, identity, audit, public_url, turnstile or Turnstile())
+    table: list[tuple[str, str, _Answer]] = [
+        *((way, path, doors.engine(verb, scope)) for way, path, verb, scope in routes.OF_ENGINE),
+        *((way, path, doors.org(verb, scope)) for way, path, verb, scope in routes.OF_ORG),
+        *((way, path, doors.person(verb)) for way, path, verb in routes.OF_PERSON),
+        ("GET", "/smply/info", doors.info),
+        ("GET", "/openapi.json", info.get_openapi),
+        ("GET", "/healthz", info.get_health),
+        ("GET", "/readyz", doors.ready),
+        ("POST", "/tokens", doors.exchange),
+        ("PUT", routes.ACCEPT[0], doors.accept),
+        *((way, path, _not_built) for way, path in unbuilt.ROUTES),
     ]
-    paths = dict.fromkeys(route.path for route in routes)
-    routes += [Route(path, _Endpoint(_wrong_method)) for path in paths]
-    routes.append(Route(unbuilt.INVITATION, _Endpoint(_invitation)))
-    return Router(routes, redirect_slashes=False, default=_Endpoint(_nothing_there))
+    made = [
+        Route(path, _Endpoint(answer, path), methods=None if way == "*" else [way])
+        for way, path, answer in table
+    ]
+    upload = _Endpoint(doors.upload, _UPLOAD, versions.FORM_BYTES_MAX)
+    made.append(Route(_UPLOAD, upload, methods=["POST"]))
+    made += [Route(path, _Endpoint(_wrong_method)) for path in dict.fromkeys(r.path for r in made)]
+    made.append(Route(routes.ACCEPT[1], _Endpoint(doors.accept_at_root, routes.ACCEPT[1])))
+    return Router(made, redirect_slashes=False, default=_Endpoint(_nothing_there))
 
 
-def hot_protocol(engine: Engine, identity: Identity) -> type[asyncio.Protocol]:
+def __getattr__(name: str) -> Any:
+    if name != "Metrics":
+        raise AttributeError(name)
+    # Its library is for servers, and commands need none of it.
+    from smply.api.metrics import Metrics
+
+    return Metrics
+
+
+def hot_protocol(
+    engine: Engine, identity: Identity, manners: Manners = _QUIET,
+    turnstile: Turnstile | None = None,
+) -> type[asyncio.Protocol]:  # fmt: skip
     """What uvicorn takes as `http` beside the app, to answer the path of an event fast."""
     from smply.api._hot import protocol_of
 
-    return protocol_of(engine, identity)
+    return protocol_of(engine, identity, manners, turnstile or Turnstile())
 
 
-def show_user(user: bytes) -> str:
-    """`usr_…`, as a person's id is shown."""
-    return show_id("usr", user)
+class _Doors:
+    """Lets callers in: who they are, and whether they may, is asked before a verb is called."""
+
+    def __init__(
+        self, engine: Engine, identity: Identity, audit: Audit, public_url: str,
+        turnstile: Turnstile,
+    ) -> None:  # fmt: skip
+        self._turnstile = turnstile
+        self._public_url = public_url
+        self._engine = engine
+        self._identity = identity
+        self._audit = audit
+
+    def engine(self, verb: _Verb, scope: str) -> _Answer:
+        async def answer(request: Request) -> Response:
+            request.state.public_url = self._public_url
+            return await self._let_in(request, verb, self._engine, scope)
+
+        return answer
+
+    def org(self, verb: _Verb, scope: str) -> _Answer:
+        async def answer(request: Request) -> Response:
+            return await self._let_in(request, verb, self._identity.access, scope)
+
+        return answer
+
+    def person(self, verb: _Verb) -> _Answer:
+        async def answer(request: Request) -> Response:
+            self._identity.person(_headers(request))
+            await request.body()
+            # Again, as in `_let_in`.
+            user = self._identity.person(_headers(request))
+            done = await verb(request, self._identity.access, user)
+            await self._note_org(request, verb)
+            return done
+
+        return answer
+
+    async def info(self, request: Request) -> Response:
+        return await info.get_info(request, self._actor(request, None))
+
+    async def ready(self, request: Request) -> Response:
+        return await info.get_readiness(request, self._engine)
+
+    async def exchange(self, request: Request) -> Response:
+        return await providers.exchange_token(request, self._identity.access)
+
+    async def accept(self, request: Request) -> Response:
+        """An invitation is a credential of its own: a new person has no other."""
+        headers = _headers(request)
+        user = self._identity.person(headers) if _CREDENTIAL in headers else None
+        done = await people.accept_invitation(request, self._identity.access, user)
+        await self._note_org(request, people.accept_invitation)
+        return done
+
+    async def accept_at_root(self, request: Request) -> Response:
+        """The npm tool's way to an invitation, which any path of one segment looks like."""
+        return await (self.accept if request.method == "PUT" else _nothing_there)(request)
+
+    async def upload(self, request: Request) -> Response:
+        return await versions.upload_code(request, self._engine)
+
+    async def _let_in(self, request: Request, verb: _Verb, room: Any, scope: str) -> Response:
+        """Call a verb of a room for an actor; what it has written is noted in the audit."""
+        self._actor(request, scope)
+        await request.body()
+        # Asked again: a body may come for hours, and rights have gone meanwhile. Nobody stands in
+        # the turnstile for so long.
+        actor = self._actor(request, scope)
+        self._turnstile.enter(actor.org)
+        try:
+            done = await verb(request, room, actor)
+            if request.method not in ("GET", "HEAD") and verb is not routes.EVENT:
+                await self._audit.note(request, verb, actor)
+            return done
+        finally:
+            self._turnstile.leave(actor.org)
+
+    async def _note_org(self, request: Request, verb: _Verb) -> None:
+        """Note in the audit of an org what somebody did to it who was not let in there."""
+        if (actor := getattr(request.state, "noted", None)) is not None:
+            await self._audit.note(request, verb, actor)
+
+    def _actor(self, request: Request, scope: str | None) -> Actor:
+        actor = self._identity.actor(_headers(request))
+        if scope is not None:
+            actor.require(scope)
+        return actor
 
 
 class _Endpoint:
@@ -92,19 +186,28 @@ class _Endpoint:
     """
 
     def __init__(
-        self,
-        verb: Callable[[Request], Awaitable[Response]],
-        body_bytes_max: int = BODY_BYTES_MAX,
+        self, answer: _Answer, path: str = "", body_bytes_max: int = BODY_BYTES_MAX
     ) -> None:
-        self._verb = verb
+        self._answer = answer
+        self._path = path
         self._body_bytes_max = body_bytes_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["route_path"] = self._path
         try:
-            response = await self._verb(Request(scope, _bounded(receive, self._body_bytes_max)))
+            unbuilt.refuse_headers(dict(scope["headers"]))
+            _refuse_escaped_slash(scope)
+            response = await self._answer(Request(scope, _bounded(receive, self._body_bytes_max)))
         except ApiError as exc:
             response = error_answer(exc)
+        except ClientDisconnect:
+            # Nobody hears this, but it is no fault of ours in the log.
+            response = error_answer(InvalidParameter("the body is cut off", parameter="body"))
         await response(scope, receive, send)
+
+
+def _headers(request: Request) -> dict[bytes, bytes]:
+    return dict(request.scope["headers"])
 
 
 def _bounded(receive: Receive, bytes_max: int) -> Receive:
@@ -130,11 +233,6 @@ def _refuse_escaped_slash(scope: Scope) -> None:
 
 async def _not_built(request: Request) -> Response:
     raise NotBuilt(f"{request.method} {request.url.path} is not built yet")
-
-
-async def _invitation(request: Request) -> Response:
-    """The npm tool's way to an invitation, which any path of one segment looks like."""
-    return await (_not_built if request.method == "PUT" else _nothing_there)(request)
 
 
 async def _wrong_method(request: Request) -> Response:

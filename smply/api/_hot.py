@@ -18,26 +18,35 @@ from functools import partial
 from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from smply.api._wire import BODY_BYTES_MAX, error_answer, too_large
+from smply.api._wire import BODY_BYTES_MAX, error_answer, etag_of, too_large
 from smply.api.instances import event_in
+from smply.api.outside import EXPOSED, INTERNAL, REQUEST_ID, Asked, Manners, request_id
+from smply.api.turnstile import Turnstile
 from smply.api.unbuilt import refuse_headers
 from smply.engine import Engine
 from smply.errors import ApiError
 from smply.identity import Identity
 
 _HOT = re.compile(rb"/machines/([A-Za-z0-9_-]{1,128})/i/([A-Za-z0-9_-]{1,128})(/events)?", re.ASCII)
+_ROUTE = {
+    True: "/machines/{machineSlug}/i/{instanceSlug}/events",
+    False: "/machines/{machineSlug}/i/{instanceSlug}",
+}
 _METHOD = {True: b"POST", False: b"GET"}
 
 _HEAD_BYTES_MAX = 65_536
 
-_FAULT = b"Internal Server Error"
-
 _Headers = list[tuple[bytes, bytes]]
 
 
-def protocol_of(engine: Engine, identity: Identity) -> type[HttpToolsProtocol]:
+def protocol_of(
+    engine: Engine, identity: Identity, manners: Manners, turnstile: Turnstile
+) -> type[HttpToolsProtocol]:
     """The class that uvicorn takes as `http`, beside the app of the same engine."""
-    return type("HotProtocol", (_HotProtocol,), {"engine": engine, "identity": identity})
+    own = {
+        "engine": engine, "identity": identity, "manners": manners, "turnstile": turnstile
+    }  # fmt: skip
+    return type("HotProtocol", (_HotProtocol,), own)
 
 
 class _Request:
@@ -45,12 +54,13 @@ class _Request:
 
     __slots__ = (
         "body", "disconnected", "headers", "instance", "keep_alive", "machine",
-        "response_complete", "sends",
+        "response_complete", "sends", "since",
     )  # fmt: skip
 
     def __init__(
-        self, headers: _Headers, machine: str, instance: str, sends: bool, keep_alive: bool
-    ) -> None:
+        self, headers: _Headers, machine: str, instance: str, sends: bool, keep_alive: bool,
+        since: float,
+    ) -> None:  # fmt: skip
         self.headers = dict(headers)
         self.machine = machine
         self.instance = instance
@@ -60,6 +70,11 @@ class _Request:
         self.keep_alive = keep_alive
         self.disconnected = False
         self.response_complete = False
+        self.since = since
+
+    @property
+    def path(self) -> str:
+        return f"/machines/{self.machine}/i/{self.instance}"
 
     @property
     def message_event(self) -> _Request:
@@ -73,6 +88,8 @@ class _Request:
 class _HotProtocol(HttpToolsProtocol):
     engine: Engine
     identity: Identity
+    manners: Manners
+    turnstile: Turnstile
     _request: _Request | None = None
     _head_bytes: int | None = None
     _common_of: _Headers | None = None
@@ -144,46 +161,74 @@ class _HotProtocol(HttpToolsProtocol):
             # A client that does not read its answers: uvicorn waits for it.
             return None
         machine, instance = found[1].decode(), found[2].decode()
-        return _Request(self.headers, machine, instance, sends, parser.should_keep_alive())
+        request = _Request(
+            self.headers, machine, instance, sends, parser.should_keep_alive(), self.loop.time()
+        )
+        if b"origin" in request.headers and not self.manners.admits_all:
+            return None
+        return request
 
     def _begin(self, request: _Request) -> None:
         try:
             refuse_headers(request.headers)
             actor = self.identity.actor(request.headers)
+            actor.require("events.write" if request.sends else "state.read")
             where = actor.org, request.machine, request.instance
-            instances = self.engine.instances
+            event = event_in(bytes(request.body)) if request.sends else b""
+            self.turnstile.enter(actor.org)
+        except ApiError as exc:
+            self._refuse(request, exc)
+            return
+        instances = self.engine.instances
+        try:
             if request.sends:
-                answer = instances.send(*where, event_in(bytes(request.body)), actor.auth)
+                answer = instances.send(*where, event, actor.auth)
             else:
                 answer = self.loop.create_task(instances.read(*where, actor.auth))
         except ApiError as exc:
+            self.turnstile.leave(actor.org)
             self._refuse(request, exc)
         else:
-            answer.add_done_callback(partial(self._finish, request))
+            answer.add_done_callback(partial(self._finish, request, actor.org))
 
-    def _finish(self, request: _Request, answer: asyncio.Future[str]) -> None:
+    def _finish(self, request: _Request, org: bytes, answer: asyncio.Future[str]) -> None:
+        self.turnstile.leave(org)
         error = answer.exception()
         if error is None:
-            self._write(request, 200, _JSON, answer.result().encode())
+            state = answer.result()
+            headers = b"etag: %b\r\n%b" % (etag_of(state).encode(), _JSON)
+            self._write(request, 200, headers, state.encode())
         elif isinstance(error, ApiError):
             self._refuse(request, error)
         else:
-            self.logger.error("Exception in a hot route\n", exc_info=error)
-            request.keep_alive = False
-            self._write(request, 500, b"content-type: text/plain; charset=utf-8\r\n", _FAULT)
+            self._refuse(request, INTERNAL, error)
 
-    def _refuse(self, request: _Request, error: ApiError) -> None:
+    def _refuse(
+        self, request: _Request, error: ApiError, cause: BaseException | None = None
+    ) -> None:
         answer = error_answer(error)
-        self._write(request, answer.status_code, _lines(_own_headers(answer)), bytes(answer.body))
+        headers = _lines(_own_headers(answer))
+        self._write(request, answer.status_code, headers, bytes(answer.body), cause)
 
-    def _write(self, request: _Request, status: int, headers: bytes, body: bytes) -> None:
+    def _write(
+        self, request: _Request, status: int, headers: bytes, body: bytes,
+        cause: BaseException | None = None,
+    ) -> None:  # fmt: skip
         if request.disconnected:
             return
         end = b"\r\n" if request.keep_alive else b"connection: close\r\n\r\n"
         common = self._common(self.server_state.default_headers)
-        length = b"content-length: %d\r\n" % len(body)
-        self.transport.write(b"".join((STATUS_LINE[status], common, headers, length, end, body)))
+        own = request_id(request.headers.get(REQUEST_ID))
+        told = b"vary: Origin\r\nx-request-id: %b\r\ncontent-length: %d\r\n" % (own, len(body))
+        origin = _ANY_ORIGIN if b"origin" in request.headers else b""
+        head = (STATUS_LINE[status], common, headers, origin, told, end)
+        self.transport.write(b"".join((*head, body)))
         request.response_complete = True
+        took = (self.loop.time() - request.since) * 1000
+        way, path = ("POST", f"{request.path}/events") if request.sends else ("GET", request.path)
+        self.manners.on_asked(
+            Asked(way, path, status, took, own.decode(), _ROUTE[request.sends], cause)
+        )
         if not request.keep_alive:
             self.transport.close()
         self.on_response_complete()
@@ -197,6 +242,10 @@ class _HotProtocol(HttpToolsProtocol):
 
 
 _JSON = b"content-type: application/json\r\n"
+_ANY_ORIGIN = (
+    b"access-control-allow-origin: *\r\n"
+    b"access-control-expose-headers: " + ", ".join(EXPOSED).encode() + b"\r\n"
+)
 
 
 def _lines(headers: _Headers) -> bytes:

@@ -2,56 +2,33 @@
 
 from __future__ import annotations
 
-import base64
 import hmac
 import re
-import uuid
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from smply.contract import NAME, confirmation
-from smply.errors import ApiError, InvalidParameter, NotBuilt, TooLarge
+from smply.contract import NAME, confirmation, show_time
+from smply.errors import ApiError, ExchangeRefused, InvalidParameter, TooLarge
 
 T = TypeVar("T")
 Row = TypeVar("Row")
 
 PAGE_SIZE = 100
-"""Rows of one page (Q32)."""
+PAGE_SIZE_MAX = 1_000
+"""Rows of one page, unless and at most (Q32)."""
 
 BODY_BYTES_MAX = 2_000_000
 """Of a JSON body: an event or a context at its limit, with room for white space."""
 
 _JSON = "application/json"
+_TS = '{"ts":'
 _DANGER = "dangerDataWillBeDeletedForever"
-
-
-def show_id(prefix: str, raw: bytes) -> str:
-    """`ver_…`: the prefix and the 16 bytes in base64url without padding (x-id-formats)."""
-    return f"{prefix}_{base64.urlsafe_b64encode(raw).rstrip(b'=').decode()}"
-
-
-def parse_id(prefix: str, text: str, parameter: str) -> bytes:
-    """The 16 bytes of an id. Raises InvalidParameter."""
-    body = text.removeprefix(f"{prefix}_")
-    try:
-        raw = uuid.UUID(bytes=base64.b64decode(f"{body}==", altchars=b"-_", validate=True)).bytes
-    except ValueError:
-        raw = b""
-    if show_id(prefix, raw) != text:
-        raise InvalidParameter(f"{text} is no id like {prefix}_…", parameter=parameter)
-    return raw
-
-
-def show_time(ms: int) -> str:
-    """ISO 8601 with milliseconds, as JavaScript's toISOString writes it."""
-    return (
-        datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03}Z"
-    )
 
 
 def name_in(request: Request, parameter: str) -> str:
@@ -66,6 +43,20 @@ def checked_name(name: str, parameter: str) -> str:
             f'"{name[:150]}" is no name: use 1 to 128 of A-Z a-z 0-9 _ -', parameter=parameter
         )
     return name
+
+
+def time_of(text: str, parameter: str) -> int:
+    """A time in ISO 8601 with its zone, in milliseconds of the epoch. Raises InvalidParameter."""
+    try:
+        time = datetime.fromisoformat(text)
+        if time.tzinfo is not None:
+            ms = round(time.timestamp() * 1000)
+            # Rounding, or the zone, may leave the years that can be shown.
+            show_time(ms)
+            return ms
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidParameter("a time is like 2027-01-31T12:00:00.000Z", parameter=parameter)
 
 
 async def body_of(request: Request, kind: type[T]) -> T:
@@ -84,7 +75,7 @@ def decoded(body: bytes, kind: type[T]) -> T:
         raise InvalidParameter(
             f"the body is not as it should be: {exc}", parameter=_of(exc)
         ) from exc
-    except (msgspec.DecodeError, RecursionError) as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise InvalidParameter(f"the body is no JSON: {exc}", parameter="body") from exc
 
 
@@ -137,22 +128,32 @@ def no_answer() -> Response:
     return Response(status_code=204)
 
 
-def json_answer(value: Any) -> Response:
-    """200 with JSON."""
-    return Response(msgspec.json.encode(value), media_type=_JSON)
+def json_answer(value: Any, status: int = 200) -> Response:
+    """An answer with JSON."""
+    return Response(msgspec.json.encode(value), status, media_type=_JSON)
 
 
-def text_answer(text: str) -> Response:
-    """200 with JSON that is finished already."""
-    return Response(text, media_type=_JSON)
+def state_answer(text: str) -> Response:
+    """200 with a state of an instance, which is finished JSON, and its ETag."""
+    return Response(text, media_type=_JSON, headers={"etag": etag_of(text)})
+
+
+def etag_of(state: str) -> str:
+    """What names a state: its `ts`, which rises strictly (Q13); the JSON begins with it."""
+    return f'"{state[len(_TS) : state.index(",")]}"'
 
 
 def error_answer(error: ApiError) -> Response:
-    """An error in the shape of ErrorBody: `{"error", "code", "parameter"?}`."""
+    """An error in the shape of ErrorBody, `{"error", "code", "parameter"?}`, or of OAuth's."""
     body = {"error": error.message, "code": error.code}
     if error.parameter is not None:
         body["parameter"] = error.parameter
+    if isinstance(error, ExchangeRefused):
+        body |= {"error": error.error, "error_description": error.message}
     headers = {"retry-after": "1"} if error.status in (429, 503) else None
+    if error.code == "missing-user":
+        # Q1: a 403, since the client knows no other, and yet what a 401 would say.
+        headers = {"www-authenticate": "Bearer"}
     return Response(
         msgspec.json.encode(body), status_code=error.status, media_type=_JSON, headers=headers
     )
@@ -163,30 +164,39 @@ def too_large(bytes_max: int) -> TooLarge:
     return TooLarge(f"the body has more than {bytes_max:,} bytes")
 
 
-def cursor_in(request: Request) -> int:
-    """Where a page begins: the row after which it goes on. Raises InvalidParameter, NotBuilt."""
-    if "limit" in request.query_params:
-        raise NotBuilt("limit is not supported yet")
-    cursor = request.query_params.get("cursor")
-    if cursor is None:
-        return 0
-    if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a list is asked for: the row after which it begins, and how many rows."""
+
+    after: int
+    limit: int
+
+    @property
+    def one_more(self) -> int:
+        """How many to look for, so that it is known whether more follow."""
+        return self.limit + 1
+
+    def answer(
+        self, member: str, rows: Sequence[Row], show: Callable[[Row], Any],
+        place: Callable[[Row], int],
+    ) -> Response:  # fmt: skip
+        """The rows, of which one more than a page was looked for; the cursor goes on."""
+        page: dict[str, Any] = {member: [show(row) for row in rows[: self.limit]]}
+        if len(rows) > self.limit:
+            page["cursor"] = str(place(rows[self.limit - 1]))
+        return json_answer(page)
+
+
+def page_in(request: Request) -> Page:
+    """The `cursor` and the `limit` of a list (Q32). Raises InvalidParameter."""
+    cursor = request.query_params.get("cursor", "0")
+    if not _is_number(cursor, 18):
         raise InvalidParameter("this cursor was not given out here", parameter="cursor")
-    return int(cursor)
+    limit = request.query_params.get("limit", str(PAGE_SIZE))
+    if not _is_number(limit, 5) or not 1 <= int(limit) <= PAGE_SIZE_MAX:
+        raise InvalidParameter(f"a limit is 1 to {PAGE_SIZE_MAX}", parameter="limit")
+    return Page(int(cursor), int(limit))
 
 
-def page_answer(
-    member: str, rows: Sequence[Row], show: Callable[[Row], Any], place: Callable[[Row], int]
-) -> Response:
-    """One page of rows, of which one more than a page was asked for; the cursor goes on."""
-    page: dict[str, Any] = {member: [show(row) for row in rows[:PAGE_SIZE]]}
-    if len(rows) > PAGE_SIZE:
-        page["cursor"] = str(place(rows[PAGE_SIZE - 1]))
-    return json_answer(page)
-
-
-def refuse_unbuilt_members(**members: object) -> None:
-    """501 for the members of a body that are asked for and not built yet."""
-    for name, value in members.items():
-        if value is not msgspec.UNSET:
-            raise NotBuilt(f"{name} is not supported yet")
+def _is_number(text: str, digits_max: int) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= digits_max

@@ -9,27 +9,25 @@ from msgspec import UNSET, Raw, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
+from smply.api import unbuilt
 from smply.api._wire import (
-    PAGE_SIZE,
     body_of,
     check_confirmation,
     checked_name,
-    cursor_in,
     decoded,
     json_answer,
     name_in,
     no_answer,
     one_line,
-    page_answer,
-    parse_id,
-    refuse_unbuilt_members,
-    show_time,
-    text_answer,
+    page_in,
+    state_answer,
 )
 from smply.api.versions import version_info
+from smply.contract import show_time
 from smply.engine import Engine, Instance, InstanceRow, ListedInstance, TransitionRow
 from smply.errors import InvalidParameter
 from smply.identity import Actor
+from smply.ids import parse_id
 
 
 class _Create(msgspec.Struct, rename="camel"):
@@ -57,7 +55,7 @@ class _Delete(msgspec.Struct, rename="camel"):
 async def create_instance(request: Request, engine: Engine, actor: Actor) -> Response:
     """`POST /machines/{m}`: the state after the initial transition, as 200 (S28)."""
     body = await body_of(request, _Create)
-    refuse_unbuilt_members(dryRun=body.dry_run)
+    unbuilt.refuse_members(dryRun=body.dry_run)
     context, _ = one_line(body.context, dict[str, Any], "context")
     shown = "" if body.machine_version_id is UNSET else body.machine_version_id
     answer = await engine.instances.create(
@@ -69,7 +67,8 @@ async def create_instance(request: Request, engine: Engine, actor: Actor) -> Res
         shown,
         actor.auth,
     )
-    return text_answer(answer)
+    request.state.what = f"{request.url.path}/i/{body.slug}"
+    return state_answer(answer)
 
 
 async def send_event(request: Request, engine: Engine, actor: Actor) -> Response:
@@ -81,7 +80,7 @@ async def send_event(request: Request, engine: Engine, actor: Actor) -> Response
         event_in(await request.body()),
         actor.auth,
     )
-    return text_answer(answer)
+    return state_answer(answer)
 
 
 async def set_status(request: Request, engine: Engine, actor: Actor) -> Response:
@@ -113,7 +112,7 @@ async def get_instance(request: Request, engine: Engine, actor: Actor) -> Respon
     answer = await engine.instances.read(
         actor.org, name_in(request, "machineSlug"), name_in(request, "instanceSlug"), actor.auth
     )
-    return text_answer(answer)
+    return state_answer(answer)
 
 
 async def get_instance_admin(request: Request, engine: Engine, actor: Actor) -> Response:
@@ -147,8 +146,8 @@ async def inspect_instance(request: Request, engine: Engine, actor: Actor) -> Re
 
 async def list_instances(request: Request, engine: Engine, actor: Actor) -> Response:
     """`GET /machines/{m}/i`: a page of `{"slug", "createdAt", "status", "machineVersion"}`."""
-    machine = name_in(request, "machineSlug")
-    rows = engine.instances.list(actor.org, machine, cursor_in(request), PAGE_SIZE + 1)
+    page, machine = page_in(request), name_in(request, "machineSlug")
+    rows = engine.instances.list(actor.org, machine, page.after, page.one_more)
     versions = {
         version: version_info(engine.machines.version_of(actor.org, version))
         for version in {row.version for row in rows}
@@ -162,25 +161,26 @@ async def list_instances(request: Request, engine: Engine, actor: Actor) -> Resp
             "machineVersion": versions[row.version],
         }
 
-    return page_answer("instances", rows, show, lambda row: row.id)
+    return page.answer("instances", rows, show, lambda row: row.id)
 
 
 async def list_transitions(request: Request, engine: Engine, actor: Actor) -> Response:
     """`GET /machines/{m}/i/{i}/events`: a page of transitions, oldest first (S41)."""
+    page = page_in(request)
     rows = await engine.instances.transitions(
         actor.org,
         name_in(request, "machineSlug"),
         name_in(request, "instanceSlug"),
-        cursor_in(request),
-        PAGE_SIZE + 1,
+        page.after,
+        page.one_more,
     )
-    return page_answer("transitions", rows, _transition, lambda row: row.seq)
+    return page.answer("transitions", rows, _transition, lambda row: row.seq)
 
 
 def event_in(body: bytes) -> bytes:
     """The event that a body sends, as JSON. Raises InvalidParameter, NotBuilt."""
     sent = decoded(body, _Send)
-    refuse_unbuilt_members(ifState=sent.if_state, dryRun=sent.dry_run)
+    unbuilt.refuse_members(ifState=sent.if_state, dryRun=sent.dry_run)
     return _event_of(sent.event)
 
 

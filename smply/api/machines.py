@@ -9,23 +9,21 @@ from msgspec import UNSET, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
+from smply.api import unbuilt
 from smply.api._wire import (
-    PAGE_SIZE,
     body_of,
     check_confirmation,
     checked_name,
-    cursor_in,
     json_answer,
     name_in,
     no_answer,
-    page_answer,
-    parse_id,
-    show_time,
+    page_in,
 )
 from smply.api.versions import version_info
+from smply.contract import show_time
 from smply.engine import Engine, MachineRow
-from smply.errors import NotBuilt
 from smply.identity import Actor
+from smply.ids import parse_id
 
 
 class _Create(msgspec.Struct, rename="camel"):
@@ -46,8 +44,9 @@ async def create_machine(request: Request, engine: Engine, actor: Actor) -> Resp
     """`POST /machines` `{"slug"}`: 201 without a body."""
     body = await body_of(request, _Create)
     if body.indexes:
-        raise NotBuilt("indexes are not supported yet")
+        unbuilt.refuse_members(indexes=body.indexes)
     await engine.machines.create(actor.org, checked_name(body.slug, "slug"))
+    request.state.what = f"/machines/{body.slug}"
     return Response(status_code=201)
 
 
@@ -60,8 +59,9 @@ async def get_machine(request: Request, engine: Engine, actor: Actor) -> Respons
 
 async def list_machines(request: Request, engine: Engine, actor: Actor) -> Response:
     """`GET /machines`: a page of `{"slug", "createdAt", "currentVersion"?}`."""
-    rows = engine.machines.list(actor.org, cursor_in(request), PAGE_SIZE + 1)
-    return page_answer("machines", rows, _summary, lambda row: row.id)
+    page = page_in(request)
+    rows = engine.machines.list(actor.org, page.after, page.one_more)
+    return page.answer("machines", rows, _summary, lambda row: row.id)
 
 
 async def set_current(request: Request, engine: Engine, actor: Actor) -> Response:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from smply.errors import NotBuilt
 
 ROUTES = (
@@ -11,36 +13,8 @@ ROUTES = (
     ("PUT", "/machines/{machineSlug}/i/{instanceSlug}/v"),
     ("POST", "/machines/{machineSlug}/migrations"),
     ("PUT", "/machines/{machineSlug}/migrations/{signedMachineVersionMigrationId}"),
-    ("GET", "/logs"),
     ("GET", "/rt"),
-    ("GET", "/idps"),
-    ("POST", "/idps"),
-    ("DELETE", "/idps"),
-    ("GET", "/token-providers"),
-    ("POST", "/token-providers"),
-    ("DELETE", "/token-providers/{service}"),
-    ("POST", "/tokens"),
-    ("GET", "/orgs"),
-    ("POST", "/orgs"),
-    ("POST", "/org-members"),
-    ("PUT", "/invitations/{invitation}"),
-    ("GET", "/keys"),
-    ("POST", "/keys"),
-    ("DELETE", "/keys/{keyId}"),
     ("*", "/http-api/{orgId}/machines/{machineSlug}/{httpApiSlug}"),
-    ("GET", "/openapi.json"),
-    ("GET", "/smply/info"),
-    ("GET", "/smply/machines/{machineSlug}/v/{machineVersionId}/code"),
-    ("GET", "/smply/tokens"),
-    ("POST", "/smply/tokens"),
-    ("DELETE", "/smply/tokens/{id}"),
-    ("GET", "/smply/members"),
-    ("PUT", "/smply/members/{user}"),
-    ("DELETE", "/smply/members/{user}"),
-    ("GET", "/smply/invitations"),
-    ("DELETE", "/smply/invitations/{id}"),
-    ("GET", "/smply/usage"),
-    ("GET", "/smply/audit"),
     ("GET", "/smply/machines/{machineSlug}/migrations"),
     ("POST", "/smply/machines/{machineSlug}/migrations/try"),
     ("GET", "/smply/deliveries"),
@@ -51,11 +25,20 @@ ROUTES = (
 )
 """Method and path; `*` is every method."""
 
-INVITATION = "/{invitation}"
-"""Where the npm tool accepts an invitation, with PUT (F27)."""
-
 HEADERS = frozenset({b"if-match", b"idempotency-key"})
 """Headers that change what a request does (extensions.md, marked 2)."""
+
+
+MEMBERS = frozenset({"dryRun", "ifState", "indexes", "indexSelectors"})
+"""Members of bodies. Machines with services are refused when published: runtime/check.py."""
+
+
+def refuse_members(**asked: object) -> None:
+    """501 for a member of a body that is there and not built yet."""
+    for name, value in asked.items():
+        if value is not msgspec.UNSET:
+            assert name in MEMBERS, name
+            raise NotBuilt(f"{name} is not supported yet")
 
 
 def refuse_headers(headers: Mapping[bytes, bytes]) -> None:

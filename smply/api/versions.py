@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from smply.api import unbuilt
 from smply.api._wire import (
-    PAGE_SIZE,
     body_of,
-    cursor_in,
     json_answer,
     name_in,
     no_answer,
-    page_answer,
-    parse_id,
-    show_id,
-    show_time,
+    page_in,
 )
-from smply.contract import BUNDLE_BYTES_MAX
+from smply.contract import BUNDLE_BYTES_MAX, show_time
 from smply.engine import Engine, VersionRow
-from smply.errors import InvalidParameter, NotBuilt
+from smply.errors import InvalidParameter
 from smply.identity import Actor
+from smply.ids import parse_id, show_id
 
 _SECRET_FIELD = "key"
 FORM_BYTES_MAX = BUNDLE_BYTES_MAX + 100_000
@@ -50,17 +48,21 @@ def version_info(version: VersionRow) -> dict[str, str]:
 
 async def list_versions(request: Request, engine: Engine, actor: Actor) -> Response:
     """`GET /machines/{m}/v`: a page of versions, oldest first."""
+    page = page_in(request)
     machine = name_in(request, "machineSlug")
-    rows = engine.machines.versions(actor.org, machine, cursor_in(request), PAGE_SIZE + 1)
-    return page_answer("versions", rows, version_info, lambda row: row.row)
+    rows = engine.machines.versions(actor.org, machine, page.after, page.one_more)
+    return page.answer("versions", rows, version_info, lambda row: row.row)
+
+
+async def get_code(request: Request, engine: Engine, actor: Actor) -> Response:
+    """`GET /smply/machines/{m}/v/{v}/code`: the bundle as it was uploaded."""
+    code = engine.machines.code(_named(request, engine, actor))
+    return Response(code, media_type="application/javascript")
 
 
 async def get_version(request: Request, engine: Engine, actor: Actor) -> Response:
     """`GET /smply/machines/{m}/v/{v}`: what is known of a version's code."""
-    machine = engine.machines.get(actor.org, name_in(request, "machineSlug"))
-    shown = request.path_params["machineVersionId"]
-    wanted = parse_id("ver", shown, "machineVersionId")
-    version = engine.machines.version(actor.org, machine, wanted, shown)
+    version = _named(request, engine, actor)
     return json_answer(
         {
             **version_info(version),
@@ -83,7 +85,7 @@ async def provision_version(request: Request, engine: Engine, actor: Actor) -> R
     return json_answer(
         {
             "machineVersionId": upload.handle,
-            "codeUploadUrl": str(request.base_url.replace(path=f"/code-uploads/{upload.id.hex()}")),
+            "codeUploadUrl": f"{request.state.public_url}/code-uploads/{upload.id.hex()}",
             "codeUploadFields": {_SECRET_FIELD: upload.secret},
         }
     )
@@ -93,9 +95,10 @@ async def upload_code(request: Request, engine: Engine) -> Response:
     """`POST /code-uploads/{id}`: the form of S8; its fields prove the right to it."""
     try:
         form = await request.form(max_part_size=FORM_BYTES_MAX)
-    except MultiPartException as exc:
-        raise InvalidParameter(f"the form cannot be read: {exc.message}", parameter="body") from exc
+    except (MultiPartException, UnicodeError) as exc:
+        raise InvalidParameter(f"the form cannot be read: {exc}", parameter="body") from exc
     async with _closing(form) as fields:
+        _refuse_doubled(fields)
         file = fields.get("file")
         if not isinstance(file, UploadFile):
             raise InvalidParameter("the form has no file", parameter="file")
@@ -103,16 +106,28 @@ async def upload_code(request: Request, engine: Engine) -> Response:
             _upload_id(request),
             str(fields.get(_SECRET_FIELD, "")),
             await file.read(),
-            fields.get("content-encoding") == "gzip",
+            _is_gzip(fields.get("content-encoding")),
         )
     return no_answer()
+
+
+def _refuse_doubled(form: FormData) -> None:
+    for name, count in Counter(name for name, _ in form.multi_items()).items():
+        if count > 1:
+            raise InvalidParameter(f"the form has {name[:100]} more than once", parameter=name)
+
+
+def _is_gzip(encoding: object) -> bool:
+    if encoding not in (None, "", "identity", "gzip"):
+        raise InvalidParameter("code is plain or gzip", parameter="content-encoding")
+    return encoding == "gzip"
 
 
 async def finalize_version(request: Request, engine: Engine, actor: Actor) -> Response:
     """`PUT /machines/{m}/v/{signed}`: check the code and make the version (S10)."""
     body = await body_of(request, _Finalize)
     if body.index_selectors:
-        raise NotBuilt("indexes are not supported yet")
+        unbuilt.refuse_members(indexSelectors=body.index_selectors)
     version = await engine.machines.finalize(
         actor.org,
         name_in(request, "machineSlug"),
@@ -120,7 +135,17 @@ async def finalize_version(request: Request, engine: Engine, actor: Actor) -> Re
         body.client_info,
         body.make_current,
     )
+    # The path holds the secret of the upload.
+    machine = request.path_params["machineSlug"]
+    request.state.what = f"/machines/{machine}/v/{show_id('ver', version)}"
     return json_answer({"machineVersionId": show_id("ver", version)})
+
+
+def _named(request: Request, engine: Engine, actor: Actor) -> VersionRow:
+    machine = engine.machines.get(actor.org, name_in(request, "machineSlug"))
+    shown = request.path_params["machineVersionId"]
+    wanted = parse_id("ver", shown, "machineVersionId")
+    return engine.machines.version(actor.org, machine, wanted, shown)
 
 
 def _xstate(version: VersionRow) -> str:

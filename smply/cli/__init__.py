@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-from smply.cli import completion, instances, machines, quickstart, versions
+from smply.cli import completion, instances, machines, quickstart, serve, versions
 from smply.cli._argv import Line, asks_for_json, command_table, rewrite
 from smply.cli._command import SETTINGS, global_parameters, version_text
 from smply.cli._errors import INTERRUPTED, USAGE, report
@@ -44,6 +44,7 @@ def build_app() -> typer.Typer:
     app.add_typer(instances.app, name="instances")
     app.add_typer(instances.app, name="machine-instances", hidden=True)
     quickstart.declare(app, main)
+    serve.declare(app)
     completion.declare(app)
     return app
 

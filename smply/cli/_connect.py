@@ -18,15 +18,27 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def open_client(config: Config, output: Output) -> AsyncIterator[AsyncClient]:
-    """A client of the local profile; what machines print and the engine remarks goes to `output`.
+    """A client of the local profile, or of the server that runs on its data directory.
 
+    What machines print and the engine remarks goes to `output`, or else to the server's log.
     Raises DataDirectoryError when the data directory cannot be opened, UsageError for a setting
     that is not understood.
     """
     import httpx
 
     from smply.client import AsyncClient
+    from smply.directory import ServerLock
     from smply.server import LOCAL_URL, open_local
+
+    running = ServerLock(config.data_dir).running()
+    if running is not None:
+        # One of our own: a proxy that the environment names is not shown the owner's token.
+        transport = httpx.AsyncHTTPTransport(uds=running.uds)
+        async with AsyncClient(
+            running.url, token=running.token, org=running.org, transport=transport
+        ) as client:
+            yield client
+        return
 
     async with (
         open_local(

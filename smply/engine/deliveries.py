@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from smply.clock import Clock
 from smply.engine.settings import EngineSettings
-from smply.engine.step import AT_ONCE, Ask, Live, LostRace, Stepper
-from smply.errors import ApiError
+from smply.engine.step import AT_ONCE, Ask, Live, LostRace, Outcome, Stepper
+from smply.errors import ApiError, MachineError
 from smply.store import DeliveryRow, Store
 
 
@@ -31,6 +31,10 @@ class Deliveries:
     def is_due(self, live: Live) -> bool:
         """Whether the instance is owed something by now."""
         return live.next_due is not None and live.next_due <= self._clock.now()
+
+    def look_again(self, live: Live) -> None:
+        """Another process may have set something since the instance was looked up."""
+        live.next_due = self._store.next_due(live.id)
 
     def tell(self, live: Live, what: str) -> None:
         """Remark what went wrong of itself."""
@@ -64,7 +68,12 @@ class Deliveries:
 
     async def _make(self, live: Live, due: DeliveryRow) -> None:
         ask = Ask(due.event.encode(), None, due.cause, due)
-        (outcome,) = await self._stepper.advance(live, [ask])
+        outcome: Outcome
+        try:
+            (outcome,) = await self._stepper.advance(live, [ask])
+        except MachineError as exc:
+            # Its code cannot even be loaded.
+            outcome = exc
         if isinstance(outcome, ApiError):
             await self._failed(live, due, outcome)
 

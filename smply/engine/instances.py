@@ -13,6 +13,7 @@ from smply.engine.deliveries import Deliveries
 from smply.engine.faults import event_type, failure, refusal
 from smply.engine.machines import Machines
 from smply.engine.mailbox import Key, Mailbox, Mailboxes
+from smply.engine.meter import Meter
 from smply.engine.settings import EngineSettings
 from smply.engine.step import Ask, Live, Stepper
 from smply.errors import Conflict, InvalidParameter, NotFound, SmplyError, TooLarge
@@ -44,8 +45,9 @@ class Instances:
 
     def __init__(
         self, store: Store, stepper: Stepper, machines: Machines, clock: Clock,
-        settings: EngineSettings, notice: Callable[[str], None],
+        settings: EngineSettings, notice: Callable[[str], None], meter: Meter,
     ) -> None:  # fmt: skip
+        self._meter = meter
         self._store = store
         self._stepper = stepper
         self._machines = machines
@@ -146,12 +148,14 @@ class Instances:
             raise refusal("allowRead", answer, machine, f"the reading of {name}", auth)
         if answer is not None:
             raise failure(answer, f"allowRead was asked about {name}")
+        self._meter.read(org)
         return row.answer
 
     async def inspect(self, org: bytes, machine: str, name: str) -> Instance:
         """An instance whole; no authorizer is asked (S38). Raises NotFound."""
         row = await self._current(org, machine, name)
         version = self._machines.version_of(org, row.version)
+        self._meter.read(org)
         return Instance(row, version, self._store.deliveries(row.id))
 
     def list(self, org: bytes, machine: str, after: int, limit: int) -> Sequence[ListedInstance]:
@@ -179,6 +183,10 @@ class Instances:
             await self._catch_up(org, machine, name)
             row = self._row(org, machine, name)
         return row
+
+    async def settle(self, key: Key) -> None:
+        """Make what an instance is owed by now, in its turn. Raises Conflict, NotFound, …"""
+        await self._mailboxes.of(key).settle()
 
     async def _catch_up(self, org: bytes, machine: str, name: str) -> None:
         """Make what is due; what keeps that from happening does not keep the answer away."""

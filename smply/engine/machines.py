@@ -85,6 +85,13 @@ class Machines:
             raise NotFound(f"{machine.name} has no version {shown}", parameter="machineVersionId")
         return row
 
+    def code(self, version: VersionRow) -> bytes:
+        """The code of a version as it was uploaded. Raises NotFound if it is gone by now."""
+        try:
+            return self._store.get_code(version.org, version.uploaded_sha256)
+        except LookupError as exc:
+            raise deleted_meanwhile("the machine") from exc
+
     def version_of(self, org: bytes, version: bytes) -> VersionRow:
         """The version that an instance runs on. Raises NotFound if both are gone by now."""
         row = self._store.get_version(org, version)

@@ -133,6 +133,8 @@ class Mailbox:
     async def _round(self, live: Live) -> None:
         if live.status != "running":
             raise Conflict(f"{live.name} is {live.status} and takes no events", parameter="status")
+        if any(request.ask is None for request in self._waiting):
+            self._deliveries.look_again(live)
         if self._deliveries.is_due(live):
             await self._deliveries.make_due(live)
         run = self._take()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from smply.clock import Clock
 from smply.engine.faults import deleted_meanwhile, fault_of
+from smply.engine.meter import Meter
 from smply.errors import ApiError, NotFound, SmplyError
 from smply.runtime import (
     Code,
@@ -93,7 +94,10 @@ Outcome = Stepped | ApiError
 class Stepper:
     """Makes steps of instances: the only place where runtime and store meet."""
 
-    def __init__(self, store: Store, runtime: Runtime, clock: Clock) -> None:
+    def __init__(self, store: Store, runtime: Runtime, clock: Clock, meter: Meter) -> None:
+        self._meter = meter
+        self.on_owed: Callable[[], None] = lambda: None
+        """Called when a step that stands has set something for later."""
         self._store = store
         self._runtime = runtime
         self._clock = clock
@@ -128,6 +132,9 @@ class Stepper:
         if row is None:
             return None
         host.commit(answer.instance, answer.seq, row)
+        self._meter.transition(new.org, first.context)
+        if first.deliveries:
+            self.on_owed()
         return Started(row, answer.answer, _goes_on(first))
 
     async def advance(self, live: Live, asks: Sequence[Ask], more: bool = True) -> list[Outcome]:
@@ -203,8 +210,11 @@ class Stepper:
         # The steps stand: what cannot be read from here on keeps neither effects nor answers away.
         host.commit(live.id, live.seq)
         for write in chain:
+            self._meter.transition(live.org, write.context)
+        for write in chain:
             if write.deliveries or write.took:
                 live.next_due = AT_ONCE
+                self.on_owed()
                 with contextlib.suppress(SmplyError):
                     live.next_due = self._store.next_due(live.id)
                 break

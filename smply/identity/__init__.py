@@ -1,63 +1,47 @@
-"""Who calls, and what they may do: from a request's credentials to an actor."""
+"""Who calls, and what they may do: people, orgs, keys, tokens and their exchange.
+
+The engine knows an org and an auth context, and nothing of what is here.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+import importlib
+from typing import TYPE_CHECKING, Any
 
-import msgspec
+from smply.identity.actors import Actor, Identity, LocalIdentity
+from smply.store import AuditRow
 
-from smply.contract import ACT_HEADER
-from smply.errors import InvalidParameter
+if TYPE_CHECKING:
+    from smply.identity.access import Access
+    from smply.identity.callers import TokenIdentity
+    from smply.identity.jwks import KeySets, public_only
+    from smply.identity.secrets import Sealer, open_sealer
 
-_ACT = ACT_HEADER.encode()
-_CLAIMS = msgspec.json.Decoder(dict[str, Any])
+__all__ = [
+    "Access",
+    "Actor",
+    "AuditRow",
+    "Identity",
+    "KeySets",
+    "LocalIdentity",
+    "Sealer",
+    "TokenIdentity",
+    "open_sealer",
+    "public_only",
+]
 
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """A caller: their org, their auth context (JSON text).
-
-    `org` is the 16 bytes of the org's id.
-    """
-
-    org: bytes
-    auth: bytes
-
-
-class Identity(Protocol):
-    """Tells who makes a request."""
-
-    def actor(self, headers: Mapping[bytes, bytes]) -> Actor:
-        """The caller behind these headers, by their names in lower case.
-
-        Raises Forbidden, InvalidParameter.
-        """
-
-
-class LocalIdentity:
-    """The local profile: every request is its owner's, with all scopes and no secret.
-
-    `x-statebacked-act` stands as given (Q67); without it the auth context is `{"sub": owner}`
-    (Q26).
-    """
-
-    def __init__(self, org: bytes, owner_id: str) -> None:
-        self._owner = Actor(org, json.dumps({"sub": owner_id}).encode())
-
-    def actor(self, headers: Mapping[bytes, bytes]) -> Actor:
-        act = headers.get(_ACT)
-        if act is None:
-            return self._owner
-        return Actor(self._owner.org, _checked(act))
+_LATE = {
+    "Access": "access",
+    "KeySets": "jwks",
+    "Sealer": "secrets",
+    "TokenIdentity": "callers",
+    "open_sealer": "secrets",
+    "public_only": "jwks",
+}
+"""What needs large libraries, and so is imported by whoever asks for it first."""
 
 
-def _checked(claims: bytes) -> bytes:
-    try:
-        claims.decode()
-        _CLAIMS.decode(claims)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise InvalidParameter(f"{ACT_HEADER} is no JSON object", parameter=ACT_HEADER) from exc
-    return claims
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(name)
+    return getattr(importlib.import_module(f"smply.identity.{_LATE[name]}"), name)

@@ -92,6 +92,11 @@ class Runtime:
         self._pool: Pool | None = None
         self._checks = asyncio.Semaphore(_CHECKS_AT_ONCE)
 
+    @property
+    def processes(self) -> int:
+        """How many processes of machines live."""
+        return 0 if self._pool is None else self._pool.living
+
     async def build(self, path: Path) -> bytes:
         """One bundle from a TypeScript or JavaScript file and what it imports (C16).
 

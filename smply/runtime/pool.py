@@ -141,6 +141,11 @@ class Pool:
             if self._full() and not self._spares and loop.time() > deadline:
                 raise Unavailable("every process for machine code is at work")
 
+    @property
+    def living(self) -> int:
+        """How many processes there are, blank ones too."""
+        return sum(each.ended is None for each in (*self._lent, *self._spares))
+
     def _full(self) -> bool:
         for held in (self._lent, self._spares):
             for process in [each for each in held if each.ended is not None]:

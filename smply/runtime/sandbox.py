@@ -119,8 +119,9 @@ class Network:
 
     `public` is every address but those of private networks, and of those `hosts` only: names,
     IPv4 addresses and ranges of them, each perhaps with a port. A name that resolves to a private
-    address is refused unless that address, or a range that holds it, is among them. But for `all`
-    it is IPv4 alone: no flag denies a range of IPv6, and every network has private ones.
+    address is refused unless that address, or a range that holds it, is among them; `localhost` is
+    its addresses. But for that and for `all` it is IPv4 alone: no flag denies a range of IPv6, and
+    every network has private ones.
     """
 
     kind: _Kind = "public"
@@ -141,7 +142,7 @@ class Network:
         if self.kind == "none":
             return [f"--allow-net=unix:{own}"]
         # Deno asks again with the address that a name has come to.
-        denied = ",".join([*map(str, self._denied()), "[::]", "[::1]"])
+        denied = ",".join([*map(str, self._denied()), "[::]", *self._denied_loopback()])
         allowed = "" if self.kind == "public" else "=" + ",".join([f"unix:{own}", *self.hosts])
         return [f"--allow-net{allowed}", f"--deny-net={denied}"]
 
@@ -151,6 +152,12 @@ class Network:
             if (named := _range(host)) is not None:
                 denied = [rest for block in denied for rest in _without(block, named)]
         return denied
+
+    def _denied_loopback(self) -> Iterable[str]:
+        # On many machines `localhost` is this before it is 127.0.0.1.
+        return (
+            () if any(host.partition(":")[0] == "localhost" for host in self.hosts) else ("[::1]",)
+        )
 
 
 PUBLIC = Network("public")

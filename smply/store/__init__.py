@@ -6,23 +6,36 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from smply.store.accounts import Accounts, Anonymous
 from smply.store.history import merge_patch, rebuild
+from smply.store.queries import new_id
 from smply.store.rows import (
     CLAIM_MS_MAX,
+    AccessTokenRow,
+    AuditRow,
     Cancel,
     Clear,
     DeliveryRow,
+    Due,
+    IdentityProviderRow,
     InstanceRow,
+    InvitationRow,
+    KeyRow,
     ListedInstance,
+    LogRow,
     MachineRow,
+    MemberRow,
     NewInstance,
     NewVersion,
+    OrgRow,
     Overdue,
     Owner,
     Set,
     StepWrite,
+    TokenProviderRow,
     TransitionRow,
     UploadRow,
+    UsageRow,
     VersionRow,
 )
 from smply.store.schema import migrate, needs_migration
@@ -30,25 +43,39 @@ from smply.store.sqlite import open_sqlite
 
 __all__ = [
     "CLAIM_MS_MAX",
+    "AccessTokenRow",
+    "Accounts",
+    "Anonymous",
+    "AuditRow",
     "Cancel",
     "Clear",
     "DeliveryRow",
+    "Due",
+    "IdentityProviderRow",
     "InstanceRow",
+    "InvitationRow",
+    "KeyRow",
     "ListedInstance",
+    "LogRow",
     "MachineRow",
+    "MemberRow",
     "NewInstance",
     "NewVersion",
+    "OrgRow",
     "Overdue",
     "Owner",
     "Set",
     "StepWrite",
     "Store",
+    "TokenProviderRow",
     "TransitionRow",
     "UploadRow",
+    "UsageRow",
     "VersionRow",
     "merge_patch",
     "migrate",
     "needs_migration",
+    "new_id",
     "open_store",
     "rebuild",
 ]
@@ -75,9 +102,12 @@ class Store(Protocol):
     Writes are awaited, durable when they return, and made even if the caller is cancelled
     meanwhile. Reads are immediate, each sees one moment, and always all that has been written.
     Lists are pages of at most `limit` rows after the row or id `after`; 0 begins.
+    `accounts` is what it keeps of those who ask.
 
     Everything raises Unavailable if the data cannot be had just now; then nothing was written.
     """
+
+    accounts: Accounts
 
     def owner(self) -> Owner:
         """The org and the person that were made with the data."""
@@ -185,11 +215,47 @@ class Store(Protocol):
     def next_due(self, instance: int) -> int | None:
         """When the instance is owed its next event."""
 
+    def due_instances(self, now: int, limit: int) -> list[Due]:
+        """Running instances that are owed something by `now`; one may come several times."""
+
+    def first_due_after(self, now: int) -> int | None:
+        """When the first is due, of any running instance, that is not by `now`."""
+
+    def count_deliveries(self, now: int) -> tuple[int, int]:
+        """How many deliveries are due by `now`, and how many are parked."""
+
+    @property
+    def transactions(self) -> int:
+        """How many have been committed since it was opened."""
+
+    @property
+    def writes(self) -> int:
+        """How many writes were put together in them."""
+
     def deliveries(self, instance: int) -> list[DeliveryRow]:
         """All that the instance is owed, parked ones too, in the order of delivery."""
 
     def overdue_elsewhere(self, org: bytes, instance: int | None, now: int) -> Overdue:
         """Which other running instances of the org are owed something by `now`."""
+
+    async def add_usage(self, usage: Sequence[UsageRow]) -> None:
+        """Add to what orgs have used in months."""
+
+    def list_usage(self, org: bytes) -> list[UsageRow]:
+        """What an org has used, newest month first."""
+
+    async def add_logs(self, logs: Sequence[tuple[bytes, LogRow]]) -> None:
+        """Keep what was printed, each with its org."""
+
+    def list_logs(
+        self, org: bytes, after: int, until: int, limit: int, *, machine: str | None = None,
+        instance: str | None = None, version: bytes | None = None,
+    ) -> list[LogRow]:  # fmt: skip
+        """What was printed after one time and until another, oldest first: `limit` entries, or
+        more where a millisecond has more (C10)."""
+
+    async def trim_logs(self, before: int, limit: int) -> int:
+        """Forget entries older than that, `limit` at most; how many it were."""
 
     async def fail_delivery(
         self, delivery: int, attempts: int, error: str, retry_at: int, parked: bool

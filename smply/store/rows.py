@@ -218,9 +218,137 @@ class TransitionRow(Struct, frozen=True):
     patch: str | None
 
 
+class Due(Struct, frozen=True):
+    """An instance that is owed something: its id, and its names."""
+
+    instance: int
+    org: bytes
+    machine: str
+    name: str
+
+
 class Overdue(Struct, frozen=True):
     """How many other running instances have overdue deliveries, and the one that waits longest."""
 
     count: int
     machine: str | None
     instance: str | None
+
+
+class UsageRow(Struct, frozen=True):
+    """What an org used in a month, such as `2027-01`."""
+
+    org: bytes
+    month: str
+    transitions: int
+    reads: int
+
+
+class LogRow(Struct, frozen=True):
+    """What machine code printed at once (S175): `instance` may be empty, `stream` is `stdout` or
+    `stderr`."""
+
+    ts: int
+    machine: str
+    instance: str
+    version: bytes
+    stream: str
+    text: str
+
+
+# Accounts.
+
+
+class OrgRow(Struct, frozen=True):
+    """An org as one of its members sees it; `row` is its place in lists."""
+
+    row: int
+    id: bytes
+    name: str
+    role: str
+    created_at: int
+
+
+class MemberRow(Struct, frozen=True):
+    """A member of an org; `row` is the user's place in lists."""
+
+    row: int
+    user: bytes
+    email: str | None
+    role: str
+    created_at: int
+
+
+class AccessTokenRow(Struct, frozen=True):
+    """A person's token; its secret is kept as a hash. `used_at` is some minutes behind at most."""
+
+    row: int
+    id: bytes
+    user: bytes
+    name: str
+    created_at: int
+    expires_at: int | None
+    used_at: int | None
+
+
+class InvitationRow(Struct, frozen=True):
+    """An invitation that nobody has accepted yet; its code is kept as a hash."""
+
+    row: int
+    id: bytes
+    org: bytes
+    email: str
+    role: str
+    created_at: int
+    expires_at: int
+
+
+class KeyRow(Struct, frozen=True):
+    """A key of an org: `scopes` as a JSON list, its secret sealed."""
+
+    row: int
+    id: bytes
+    org: bytes
+    name: str
+    scopes: str
+    secret: bytes
+    created_at: int
+
+
+class IdentityProviderRow(Struct, frozen=True):
+    """Whose tokens are taken: `aud` or `iss` may be empty; `algs` and `mapping` are JSON.
+
+    Of `key`, sealed, and `jwks_url` exactly one is there.
+    """
+
+    row: int
+    org: bytes
+    aud: str
+    iss: str
+    algs: str
+    key: bytes | None
+    jwks_url: str | None
+    mapping: str
+
+
+class TokenProviderRow(Struct, frozen=True):
+    """What a service's tokens are made of: the id of the key that signs them, a mapping as JSON."""
+
+    row: int
+    org: bytes
+    service: str
+    key: bytes
+    mapping: str
+
+
+class AuditRow(Struct, frozen=True):
+    """Who did what to what: each write that is no event."""
+
+    row: int
+    org: bytes
+    ts: int
+    who: str
+    action: str
+    what: str
+    address: str
+    request: str

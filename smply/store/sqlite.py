@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,12 +16,16 @@ import apsw
 
 from smply.errors import Unavailable
 from smply.store import schema
+from smply.store.accounts import Accounts
+from smply.store.queries import SQL, Row, changed, is_true, made, new_id
 from smply.store.rows import (
     CLAIM_MS_MAX,
     Cancel,
     DeliveryRow,
+    Due,
     InstanceRow,
     ListedInstance,
+    LogRow,
     MachineRow,
     NewInstance,
     NewVersion,
@@ -32,30 +35,19 @@ from smply.store.rows import (
     StepWrite,
     TransitionRow,
     UploadRow,
+    UsageRow,
     VersionRow,
 )
+from smply.store.sqlite_accounts import SqliteAccounts
 from smply.store.writer import Writer, translated
 
 T = TypeVar("T")
-_Row = tuple[Any, ...]
 
 REMOVED_AT_ONCE = 5_000
 """Transitions of a deleted instance that go in one transaction.
 
 [A million at once keep others from writing for 1.6 s; in such parts, for 0.15 s at most.]
 """
-
-
-def _read_queries(path: Path) -> dict[str, str]:
-    """The queries of a file by name; each begins with two comments, its name and a sentence."""
-    queries = {}
-    for block in path.read_text("utf-8").strip().split("\n\n"):
-        name, _sentence, query = block.split("\n", 2)
-        queries[name.removeprefix("-- ")] = query
-    return queries
-
-
-_SQL = _read_queries(Path(__file__).parent / "sql" / "sqlite" / "queries.sql")
 
 
 def open_sqlite(path: Path, now: int) -> SqliteStore:
@@ -102,23 +94,17 @@ def _ensure_owner(connection: apsw.Connection, now: int) -> Owner:
     # Asked again under the lock: another process may have been quicker.
     owner = _find_owner(connection)
     if owner is None:
-        owner = Owner(org=_uuid4(), user=_uuid4())
-        connection.execute(_SQL["insert_user"], (owner.user, now))
-        connection.execute(_SQL["insert_org"], (owner.org, owner.user, now))
+        owner = Owner(org=new_id(), user=new_id())
+        connection.execute(SQL["insert_user"], (owner.user, None, now))
+        connection.execute(SQL["insert_org"], (owner.org, owner.user, "local", now))
+        connection.execute(SQL["insert_member"], (owner.org, owner.user, "admin", now))
     connection.execute("COMMIT")
     return owner
 
 
 def _find_owner(connection: apsw.Connection) -> Owner | None:
-    rows: list[_Row] = connection.execute(_SQL["get_owner"]).fetchall()
+    rows: list[Row] = connection.execute(SQL["get_owner"]).fetchall()
     return Owner(*rows[0]) if rows else None
-
-
-def _uuid4() -> bytes:
-    raw = bytearray(os.urandom(16))
-    raw[6] = raw[6] & 0x0F | 0x40
-    raw[8] = raw[8] & 0x3F | 0x80
-    return bytes(raw)
 
 
 class SqliteStore:
@@ -133,6 +119,7 @@ class SqliteStore:
         self._reader.pragma("cache_size", -65536)
         self._reader.pragma("query_only", 1)
         self._writer = Writer(connection, lambda: schema.connect(path))
+        self.accounts: Accounts = SqliteAccounts(self._rows, self._write)
 
     @property
     def transactions(self) -> int:
@@ -143,13 +130,13 @@ class SqliteStore:
         self._reader.close()
         await self._writer.close()
 
-    def _rows(self, query: str, values: Sequence[Any]) -> list[_Row]:
+    def _rows(self, query: str, values: Sequence[Any]) -> list[Row]:
         try:
-            return self._reader.execute(_SQL[query], values).fetchall()
+            return self._reader.execute(SQL[query], values).fetchall()
         except apsw.Error as exc:
             raise translated(exc) from exc
 
-    def _row(self, query: str, values: Sequence[Any]) -> _Row | None:
+    def _row(self, query: str, values: Sequence[Any]) -> Row | None:
         rows = self._rows(query, values)
         return rows[0] if rows else None
 
@@ -165,8 +152,8 @@ class SqliteStore:
         self, org: bytes, name: str, indexes: list[str], now: int
     ) -> int | None:
         def write(cursor: apsw.Cursor) -> int | None:
-            cursor.execute(_SQL["insert_machine"], (org, name, json.dumps(indexes), now))
-            return _made(cursor)
+            cursor.execute(SQL["insert_machine"], (org, name, json.dumps(indexes), now))
+            return made(cursor)
 
         return await self._write(write)
 
@@ -183,7 +170,7 @@ class SqliteStore:
             upload.created_at, upload.code_sha256, upload.finalized,
         )  # fmt: skip
 
-        return await self._write(lambda cursor: _changed(cursor, "insert_upload", values))
+        return await self._write(lambda cursor: changed(cursor, "insert_upload", values))
 
     def get_upload(self, org: bytes | None, upload_id: bytes) -> UploadRow | None:
         row = self._row("get_upload", (upload_id, org))
@@ -191,18 +178,18 @@ class SqliteStore:
 
     async def put_upload_code(self, upload_id: bytes, code: bytes) -> bool:
         def write(cursor: apsw.Cursor) -> bool:
-            found: list[_Row] = cursor.execute(_SQL["get_upload_org"], (upload_id,)).fetchall()
+            found: list[Row] = cursor.execute(SQL["get_upload_org"], (upload_id,)).fetchall()
             if not found:
                 return False
             sha256 = _keep_code(cursor, found[0][0], code)
-            cursor.execute(_SQL["set_upload_code"], (sha256, upload_id))
+            cursor.execute(SQL["set_upload_code"], (sha256, upload_id))
             return True
 
         return await self._write(write, large=True)
 
     async def create_version(self, v: NewVersion, make_current: bool, upload_id: bytes) -> bool:
         def write(cursor: apsw.Cursor) -> bool:
-            cursor.execute(_SQL["finalize_upload"], (upload_id,))
+            cursor.execute(SQL["finalize_upload"], (upload_id,))
             if not cursor.connection.changes():
                 return False
             sha256 = _keep_code(cursor, v.org, v.code)
@@ -211,23 +198,23 @@ class SqliteStore:
                 v.uploaded_sha256, sha256, v.uploaded_bytes, v.gzipped_bytes,
                 v.selectors, v.exports, v.definition,
             )  # fmt: skip
-            cursor.execute(_SQL["insert_version"], values)
+            cursor.execute(SQL["insert_version"], values)
             if make_current:
-                cursor.execute(_SQL["set_current"], (v.id, v.machine))
+                cursor.execute(SQL["set_current"], (v.id, v.machine))
             return True
 
         return await self._write(write, large=True)
 
     async def set_current(self, machine: int, version: bytes) -> bool:
         values = (machine, version)
-        return await self._write(lambda cursor: _changed(cursor, "choose_current", values))
+        return await self._write(lambda cursor: changed(cursor, "choose_current", values))
 
     async def delete_machine(self, machine: int) -> bool:
         def write(cursor: apsw.Cursor) -> bool:
-            if _is_true(cursor, "has_instances", (machine,)):
+            if is_true(cursor, "has_instances", (machine,)):
                 return False
             for query in ("delete_codes", "delete_uploads", "delete_versions", "delete_machine"):
-                cursor.execute(_SQL[query], (machine,))
+                cursor.execute(SQL[query], (machine,))
             return True
 
         return await self._write(write, large=True)
@@ -260,11 +247,11 @@ class SqliteStore:
         )  # fmt: skip
 
         def write(cursor: apsw.Cursor) -> int | None:
-            cursor.execute(_SQL["insert_instance"], values)
-            instance = _made(cursor)
+            cursor.execute(SQL["insert_instance"], values)
+            instance = made(cursor)
             if instance is not None:
                 _record(cursor, instance, first)
-            elif not _is_true(cursor, "is_version_of", (new.version, new.machine)):
+            elif not is_true(cursor, "is_version_of", (new.version, new.machine)):
                 raise LookupError("the machine has no such version")
             return instance
 
@@ -282,21 +269,26 @@ class SqliteStore:
 
     async def claim(self, instance: int, claimant: bytes, now: int, until: int) -> bool:
         values = (instance, claimant, now, until, CLAIM_MS_MAX)
-        return await self._write(lambda cursor: _changed(cursor, "claim_instance", values))
+        return await self._write(lambda cursor: changed(cursor, "claim_instance", values))
 
     def stands(self, instance: int, seq: int) -> bool:
         return self._row("stands", (instance, seq)) is not None
 
     async def set_status(self, instance: int, status: str) -> bool:
-        values = (instance, status)
-        return await self._write(lambda cursor: _changed(cursor, "set_status", values))
+        def write(cursor: apsw.Cursor) -> bool:
+            if not changed(cursor, "set_status", (instance, status)):
+                return False
+            cursor.execute(SQL["hold_deliveries"], (instance, status != "running"))
+            return True
+
+        return await self._write(write)
 
     async def delete_instance(self, instance: int) -> bool:
         def write(cursor: apsw.Cursor) -> bool:
-            if not _changed(cursor, "delete_instance", (instance,)):
+            if not changed(cursor, "delete_instance", (instance,)):
                 return False
-            cursor.execute(_SQL["clear_deliveries"], (instance,))
-            cursor.execute(_SQL["insert_removal"], (instance,))
+            cursor.execute(SQL["clear_deliveries"], (instance,))
+            cursor.execute(SQL["insert_removal"], (instance,))
             _trim(cursor, instance)
             return True
 
@@ -340,17 +332,68 @@ class SqliteStore:
         row = self._row("next_due", (instance,))
         return None if row is None else row[0]
 
+    @property
+    def writes(self) -> int:
+        """How many writes have been put together in them."""
+        return self._writer.writes
+
+    def count_deliveries(self, now: int) -> tuple[int, int]:
+        row = self._row("count_deliveries", (now,))
+        return (0, 0) if row is None else (row[0], row[1])
+
+    def due_instances(self, now: int, limit: int) -> list[Due]:
+        return [Due(*row) for row in self._rows("due_instances", (now, limit))]
+
+    def first_due_after(self, now: int) -> int | None:
+        row = self._row("first_due_after", (now,))
+        return None if row is None else row[0]
+
     def deliveries(self, instance: int) -> list[DeliveryRow]:
         return [DeliveryRow(*row) for row in self._rows("list_deliveries", (instance,))]
 
     def overdue_elsewhere(self, org: bytes, instance: int | None, now: int) -> Overdue:
         return Overdue(*(self._row("overdue_elsewhere", (org, instance, now)) or (0, None, None)))
 
+    async def add_usage(self, usage: Sequence[UsageRow]) -> None:
+        def write(cursor: apsw.Cursor) -> None:
+            for row in usage:
+                values = (row.org, row.month, row.transitions, row.reads)
+                cursor.execute(SQL["add_usage"], values)
+
+        await self._write(write)
+
+    def list_usage(self, org: bytes) -> list[UsageRow]:
+        return [UsageRow(*row) for row in self._rows("list_usage", (org,))]
+
+    async def add_logs(self, logs: Sequence[tuple[bytes, LogRow]]) -> None:
+        def write(cursor: apsw.Cursor) -> None:
+            for org, log in logs:
+                values = (
+                    org, log.ts, log.machine, log.instance, log.version, log.stream, log.text
+                )  # fmt: skip
+                cursor.execute(SQL["insert_log"], values)
+
+        await self._write(write)
+
+    def list_logs(
+        self, org: bytes, after: int, until: int, limit: int, *, machine: str | None = None,
+        instance: str | None = None, version: bytes | None = None,
+    ) -> list[LogRow]:  # fmt: skip
+        values = (org, after, until, machine, instance, version, limit)
+        return [LogRow(*row) for row in self._rows("list_logs", values)]
+
+    async def trim_logs(self, before: int, limit: int) -> int:
+        def write(cursor: apsw.Cursor) -> int:
+            cursor.execute(SQL["trim_logs"], (before, limit))
+            return cursor.connection.changes()
+
+        return await self._write(write, large=True)
+
     async def fail_delivery(
         self, delivery: int, attempts: int, error: str, retry_at: int, parked: bool
     ) -> bool:
         values = (delivery, attempts, error, retry_at, parked)
-        return await self._write(lambda cursor: _changed(cursor, "fail_delivery", values))
+        return await self._write(lambda cursor: changed(cursor, "fail_delivery", values))
 
 
 _Claim = tuple[bytes, int, int | None]
@@ -383,25 +426,20 @@ def _move_all(cursor: apsw.Cursor, steps: Sequence[StepWrite], claim: _Claim) ->
         first.instance, first.base, last.base + 1, last.ts, last.value, last.context, last.rest,
         last.answer, last.tags, last.done, last.version, first.took,
     )  # fmt: skip
-    moved = _changed(cursor, "move_instance", values) or (
+    moved = changed(cursor, "move_instance", values) or (
         # Only a loser comes here; mostly it has lost its base.
-        _changed(cursor, "free_instance", (first.instance, first.base, *claim[:2], CLAIM_MS_MAX))
-        and _changed(cursor, "move_instance", values)
+        changed(cursor, "free_instance", (first.instance, first.base, *claim[:2], CLAIM_MS_MAX))
+        and changed(cursor, "move_instance", values)
     )
     if moved and claim[2] is not None:
-        cursor.execute(_SQL["claim_instance"], (first.instance, *claim, CLAIM_MS_MAX))
+        cursor.execute(SQL["claim_instance"], (first.instance, *claim, CLAIM_MS_MAX))
     return moved and all(_record(cursor, first.instance, step) for step in steps)
-
-
-def _changed(cursor: apsw.Cursor, query: str, values: Sequence[Any]) -> bool:
-    cursor.execute(_SQL[query], values)
-    return cursor.connection.changes() == 1
 
 
 def _record(cursor: apsw.Cursor, instance: int, step: StepWrite) -> bool:
     """Write what a step leaves beside the instance; False if what it takes is gone."""
     if step.took is not None:
-        cursor.execute(_SQL["take_delivery"], (step.took, instance))
+        cursor.execute(SQL["take_delivery"], (step.took, instance))
         if not cursor.connection.changes():
             return False
     values = (
@@ -409,52 +447,41 @@ def _record(cursor: apsw.Cursor, instance: int, step: StepWrite) -> bool:
         step.version, step.value, step.rest,
         step.context if step.patch is None else None, step.patch,
     )  # fmt: skip
-    cursor.execute(_SQL["insert_transition"], values)
+    cursor.execute(SQL["insert_transition"], values)
     for change in step.deliveries:
         if isinstance(change, Set):
             owed = (instance, change.due, change.key, change.event, change.cause)
-            cursor.execute(_SQL["set_delivery"], owed)
+            cursor.execute(SQL["set_delivery"], owed)
         elif isinstance(change, Cancel):
-            cursor.execute(_SQL["cancel_delivery"], (instance, change.key))
+            cursor.execute(SQL["cancel_delivery"], (instance, change.key))
         else:
-            cursor.execute(_SQL["clear_deliveries"], (instance,))
+            cursor.execute(SQL["clear_deliveries"], (instance,))
     return True
 
 
 def _trim(cursor: apsw.Cursor, instance: int) -> None:
     """Remove the oldest part of a deleted instance's history, and the note of it with the last."""
-    cursor.execute(_SQL["trim_history"], (instance, REMOVED_AT_ONCE))
+    cursor.execute(SQL["trim_history"], (instance, REMOVED_AT_ONCE))
     if cursor.connection.changes() < REMOVED_AT_ONCE:
-        cursor.execute(_SQL["delete_removal"], (instance,))
-
-
-def _is_true(cursor: apsw.Cursor, query: str, values: Sequence[Any]) -> bool:
-    rows: list[_Row] = cursor.execute(_SQL[query], values).fetchall()
-    return bool(rows[0][0])
-
-
-def _made(cursor: apsw.Cursor) -> int | None:
-    """The id of the row just inserted, or None if its name was taken."""
-    connection = cursor.connection
-    return connection.last_insert_rowid() if connection.changes() else None
+        cursor.execute(SQL["delete_removal"], (instance,))
 
 
 def _keep_code(cursor: apsw.Cursor, org: bytes, code: bytes) -> bytes:
     sha256 = hashlib.sha256(code).digest()
-    cursor.execute(_SQL["insert_code"], (org, sha256, code))
+    cursor.execute(SQL["insert_code"], (org, sha256, code))
     return sha256
 
 
-def _machine(row: _Row) -> MachineRow:
+def _machine(row: Row) -> MachineRow:
     current = None if row[5] is None else VersionRow(*row[5:])
     machine, org, name, created_at, indexes = row[:5]
     return MachineRow(machine, org, name, created_at, json.loads(indexes), current)
 
 
-def _instance(row: _Row) -> InstanceRow:
+def _instance(row: Row) -> InstanceRow:
     return InstanceRow(*_with_flag(row))
 
 
-def _with_flag(row: _Row) -> list[Any]:
+def _with_flag(row: Row) -> list[Any]:
     """The values of a row whose last column is a truth value, which SQLite keeps as 0 or 1."""
     return [*row[:-1], bool(row[-1])]

@@ -45,6 +45,7 @@ class Writer:
 
     def __init__(self, connection: apsw.Connection, connect: Callable[[], apsw.Connection]) -> None:
         self.transactions = 0
+        self.writes = 0
         self._connection = connection
         self._cursor = connection.cursor()
         self._queue: deque[_Entry[Any]] = deque()
@@ -68,6 +69,7 @@ class Writer:
         Raises Unavailable if the database cannot be written just now, and then nothing of the
         write is there; and whatever `write` raises.
         """
+        self.writes += 1
         if self._closed:
             raise Unavailable("The store is closed.")
         answer: asyncio.Future[T] = self._loop.create_future()

@@ -20,14 +20,14 @@ from typing import TextIO
 
 import httpx
 
-from smply.api import create_app
+from smply.api import Audit, create_app
 from smply.client import AsyncClient
 from smply.engine import Engine, EngineSettings
 from smply.errors import Conflict
 from smply.identity import LocalIdentity
 from smply.runtime import Runtime, RuntimeSettings
 from tests.acceptance.crash import open_dying
-from tests.conftest import ManualClock
+from tests.conftest import ManualClock, no_access
 
 START = 1_800_000_000_000
 RETRY = 30_000
@@ -124,7 +124,12 @@ async def live(case: Case, out: TextIO) -> None:
     runtime = Runtime(RuntimeSettings(), lambda _key, log: tell(effect=int(log.text)))
     settings = EngineSettings(deliver_on_read=True, delivery_attempts_max=2)
     engine = Engine(store, runtime, clock, settings, lambda _: None)
-    app = create_app(engine, LocalIdentity(store.owner().org, "usr_test"))
+    app = create_app(
+        engine,
+        LocalIdentity(store.owner(), no_access),
+        Audit(store.accounts.add_audit, clock),
+        "http://test.smply",
+    )
     transport = httpx.ASGITransport(app=app)
     async with AsyncClient("http://test.smply", transport=transport) as client:
         for number in range(case.first, case.last):

@@ -1,6 +1,6 @@
 """An engine in a process of its own, beside others on one data directory; it says what it did.
 
-    python -m tests.acceptance.rival DATA_DIR MACHINE INSTANCE TYPE EVENTS AT_ONCE
+    python -m tests.acceptance.rival DATA_DIR MACHINE INSTANCE TYPE EVENTS AT_ONCE [AUTH_CONTEXT]
 
 waits for a line on stdin, so that all begin together, and prints one JSON object.
 """
@@ -41,7 +41,9 @@ class Counting:
         return await self._store.claim(*args)
 
 
-async def race(path: Path, machine: str, name: str, kind: str, count: int, at_once: int) -> None:
+async def race(
+    path: Path, machine: str, name: str, kind: str, count: int, at_once: int, auth: bytes
+) -> None:
     clock = SystemClock()
     store = Counting(await open_store(path / "smply.db", clock.now()))
     org = store.owner().org
@@ -55,7 +57,7 @@ async def race(path: Path, machine: str, name: str, kind: str, count: int, at_on
     async def send_in_turn() -> None:
         nonlocal answers
         for _ in left:
-            await engine.instances.send(org, machine, name, event, b"{}")
+            await engine.instances.send(org, machine, name, event, auth)
             answers += 1
 
     print("ready", flush=True)
@@ -68,5 +70,6 @@ async def race(path: Path, machine: str, name: str, kind: str, count: int, at_on
 
 
 if __name__ == "__main__":
-    data_dir, machine, name, kind, *numbers = sys.argv[1:]
-    asyncio.run(race(Path(data_dir), machine, name, kind, *map(int, numbers)))
+    data_dir, machine, name, kind, events, at_once, *auth = sys.argv[1:]
+    told = (auth or ["{}"])[0].encode()
+    asyncio.run(race(Path(data_dir), machine, name, kind, int(events), int(at_once), told))

@@ -155,12 +155,17 @@ def race(stage: Stage, *rivals: Sequence[object]) -> list[dict[str, Any]]:
 
 def test_two_engines_that_race_on_one_instance_apply_every_event_once(stage: Stage) -> None:
     """S45; many events each, some of which send the instance another."""
-    one, other = race(stage, ("count", 300, 16), ("twice", 100, 1))
-    assert (one["answers"], other["answers"]) == (300, 100)
-    assert one["lost"] + other["lost"] > 0
-    assert_counted(stage, 500)
+    rounds = lost = 0
+    while not lost:
+        # On a busy machine one may have ended before the other began.
+        rounds += 1
+        assert rounds <= 10, "they never met"
+        one, other = race(stage, ("count", 300, 16), ("twice", 100, 1))
+        assert (one["answers"], other["answers"]) == (300, 100)
+        lost = one["lost"] + other["lost"]
+    assert_counted(stage, 500 * rounds)
     kinds = [kind for _, kind in history(stage)]
-    assert [kinds.count(kind) for kind in ("count", "twice")] == [400, 100]
+    assert [kinds.count(kind) for kind in ("count", "twice")] == [400 * rounds, 100 * rounds]
 
 
 def test_an_engine_alone_gets_its_events_through_a_hammering_one(stage: Stage) -> None:

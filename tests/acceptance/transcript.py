@@ -108,6 +108,8 @@ class Stage:
         text = re.sub(r"\bver_[A-Za-z0-9_-]{8}(?![A-Za-z0-9_-])", self._name, text)
         text = re.sub(r"\bver_[A-Za-z0-9_-]+(?=…)", self._name, text)
         text = re.sub(r"(\btransitions?, )\d+(\.\d+)? (ms|s)\b", r"\1N ms", text)
+        text = re.sub(r"\borg_[A-Za-z0-9_-]{22}", "org_N", text)
+        text = re.sub(r'(\bprocess |"pid": )\d+', r"\1N", text)
         return re.sub(r"\b\d+(\.\d+)? (ms|kB|B)\b", r"N \2", text)
 
     def _name(self, found: re.Match[str]) -> str:
@@ -171,7 +173,7 @@ class _Terminal:
         while chunk := _read_or_end(self._outer):
             chunks.append(chunk)
         os.close(self._outer)
-        self.text = _plain(b"".join(chunks).decode().replace("\r\n", "\n"))
+        self.text = plain(b"".join(chunks).decode().replace("\r\n", "\n"))
 
 
 def _read_or_end(handle: int) -> bytes:
@@ -189,8 +191,10 @@ def _resize(handle: int, columns: int) -> None:
     fcntl.ioctl(handle, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """What stays on the screen: without styles, spinners and lines that were wiped."""
+    # A spinner that a slow machine shows goes up again to the line that it leaves empty.
+    text = re.sub(r"[^\n]*\n(\x1b\[\?25h)?\r\x1b\[1A\x1b\[2K", "", text)
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
     return "\n".join(line.rsplit("\r", 1)[-1] for line in text.split("\n"))
 

@@ -15,7 +15,7 @@ import pytest
 from smply.api import create_app
 from smply.contract import confirmation
 from smply.identity import LocalIdentity
-from tests.conftest import World
+from tests.conftest import World, audit_of, no_access
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +45,12 @@ async def http(world: World, publish: Publish) -> AsyncIterator[httpx.AsyncClien
     """The machine `light` and its instance `one` are there."""
     await publish("light", "light.ts")
     await world.client.instances.create("light", "one", act={"sid": "one"})
-    app = create_app(world.engine, LocalIdentity(world.org, "usr_test"))
+    app = create_app(
+        world.engine,
+        LocalIdentity(world.store.owner(), no_access),
+        audit_of(world),
+        "http://api.test",
+    )
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as http:
         yield http

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import uvicorn
 
-from smply.api import create_app, hot_protocol
+from smply.api import Manners, around, create_app, hot_protocol
 from smply.api._hot import _HotProtocol, _Request
 from smply.api._wire import BODY_BYTES_MAX
 from smply.identity import LocalIdentity
-from tests.conftest import World
+from tests.conftest import World, audit_of, no_access
 
 pytestmark = pytest.mark.anyio
 
@@ -77,6 +77,8 @@ async def _talk(port: int, sent: str) -> str:
 def _without_times(said: str) -> str:
     """Heads with their headers in order, without what differs from one answer to the next."""
     said = re.sub(r"date: [^\r]*\r\n", "", re.sub(r'"ts":\d+', '"ts":0', said))
+    said = re.sub(r'etag: "\d+"', 'etag: "0"', said)
+    said = re.sub(r"(x-request-id: )[0-9a-f]{12}-[0-9a-f]+\r", r"\1new\r", said)
     heads = re.compile(r"(HTTP/1\.1 [^\r]*\r\n)(.*?)\r\n\r\n", re.S)
     return heads.sub(
         lambda found: found[1] + "\n".join(sorted(found[2].split("\r\n"))) + "\n\n", said
@@ -112,8 +114,9 @@ async def servers(
 ) -> AsyncIterator[Servers]:
     await publish("light", "light.ts")
     await world.client.instances.create("light", "one", act={"sid": "one"})
-    identity = LocalIdentity(world.org, "usr_test")
-    app, http = create_app(world.engine, identity), hot_protocol(world.engine, identity)
+    identity = LocalIdentity(world.store.owner(), no_access)
+    app = around(create_app(world.engine, identity, audit_of(world), "http://api.test"), Manners())
+    http = hot_protocol(world.engine, identity)
     async with _serving(app, http) as hot, _serving(app, "httptools") as plain:
         servers = Servers(hot, plain)
         begin = _HotProtocol._begin
@@ -146,6 +149,9 @@ HOT = {
     "a guard that throws": say(body='{"event":"guarded"}'),
     "an instance that is not there": request("GET", "/machines/light/i/two"),
     "a machine that is not there": request("POST", "/machines/dark/i/one/events", '{"event":"x"}'),
+    "a page that asks": say(headers=ACT + CLOSE + "origin: https://page.example\r\n"),
+    "an id of its own": say(headers=ACT + CLOSE + "x-request-id: mine_7-A\r\n"),
+    "an id that is none": say(headers=ACT + CLOSE + "x-request-id: mine 7\r\n"),
     "a body with a read": request("GET", ONE, "{}"),
     "an event too large": say(body=json.dumps({"event": "x" * 500_000})),
     "a body too large": say(body="x" * (BODY_BYTES_MAX + 1)),
@@ -254,7 +260,7 @@ async def test_a_connection_that_is_shut_down_is_answered_first(servers: Servers
     await writer.wait_closed()
 
 
-async def test_a_fault_of_our_own_is_500_and_closes(
+async def test_a_fault_of_our_own_is_500_and_names_the_request(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fault(self: object, ask: object) -> asyncio.Future[str]:
@@ -264,9 +270,10 @@ async def test_a_fault_of_our_own_is_500_and_closes(
 
     monkeypatch.setattr("smply.engine.mailbox.Mailbox.send", fault)
 
-    hot, plain = await servers.answers(say(headers=ACT))
+    hot, plain = await servers.answers(say(headers=ACT + CLOSE))
 
     assert hot.startswith("HTTP/1.1 500 Internal Server Error")
+    assert '"code":"internal"' in hot
     assert hot == plain
 
 

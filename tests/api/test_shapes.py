@@ -11,7 +11,7 @@ import pytest
 
 from smply.api import create_app, unbuilt
 from smply.identity import LocalIdentity
-from tests.conftest import World
+from tests.conftest import World, audit_of, no_access
 
 pytestmark = pytest.mark.anyio
 
@@ -21,13 +21,18 @@ Publish = Callable[[str, str], Awaitable[str]]
 
 @pytest.fixture
 async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(world.engine, LocalIdentity(world.org, "usr_test"))
+    app = create_app(
+        world.engine,
+        LocalIdentity(world.store.owner(), no_access),
+        audit_of(world),
+        "http://api.test",
+    )
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as http:
         yield http
 
 
-@pytest.mark.parametrize(("method", "path"), [*unbuilt.ROUTES, ("PUT", unbuilt.INVITATION)])
+@pytest.mark.parametrize(("method", "path"), unbuilt.ROUTES)
 async def test_what_is_not_built_says_so(http: httpx.AsyncClient, method: str, path: str) -> None:
     answer = await http.request(
         "GET" if method == "*" else method, path.replace("{", "").replace("}", "")
@@ -159,9 +164,24 @@ async def test_lists_have_pages(http: httpx.AsyncClient) -> None:
     assert "cursor" not in rest
 
 
-async def test_a_limit_is_not_built_and_said_so(http: httpx.AsyncClient) -> None:
-    answer = await http.get("/machines", params={"limit": "5"})
-    assert (answer.status_code, answer.json()["code"]) == (501, "not-implemented")
+@pytest.mark.parametrize("limit", ["0", "1001", "-1", "x", "1.5", "", "\u0663"])
+async def test_a_limit_is_1_to_1000(http: httpx.AsyncClient, limit: str) -> None:
+    """Q32."""
+    answer = await http.get("/machines", params={"limit": limit})
+    assert (answer.status_code, answer.json()["parameter"]) == (400, "limit")
+
+
+async def test_pages_go_on_where_they_end(http: httpx.AsyncClient) -> None:
+    for number in range(5):
+        await http.post("/machines", json={"slug": f"m{number}"})
+    seen: list[str] = []
+    params: dict[str, str] = {"limit": "2"}
+    for _ in range(3):
+        page = (await http.get("/machines", params=params)).json()
+        seen += [machine["slug"] for machine in page["machines"]]
+        params["cursor"] = page.get("cursor", "")
+    assert seen == [f"m{number}" for number in range(5)]
+    assert "cursor" not in page
 
 
 async def test_indexes_are_not_built_and_said_so(http: httpx.AsyncClient) -> None:

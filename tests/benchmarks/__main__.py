@@ -25,7 +25,6 @@ from tests.benchmarks.servers import Cpu, Server
 INSTANCES = 1_000
 CONNECTIONS = 64
 EVENTS = 20_000
-ACT = {"x-statebacked-act": '{"sub":"bench"}', "content-type": "application/json"}
 
 
 @dataclass(frozen=True)
@@ -39,20 +38,14 @@ class Load:
     requests: int
     peers: bool = True
 
-    def lines(self, run: str) -> Iterator[str]:
+    def lines(self, server: Server, run: str) -> Iterator[str]:
         """The requests of one round; each round has instances of its own."""
+        made = server.event if self.kind == "send" else server.read
         for number in range(self.requests):
-            path = f"/machines/bench/i/{run}-{number % self.instances}"
-            if self.kind == "send":
-                yield json.dumps(["POST", f"{path}/events", ACT, '{"event":"toggle"}'])
-            else:
-                yield json.dumps(["GET", path, ACT, ""])
+            yield made(f"{run}-{number % self.instances}")
 
-    def births(self, run: str) -> list[str]:
-        return [
-            json.dumps(["POST", "/machines/bench", ACT, json.dumps({"slug": f"{run}-{number}"})])
-            for number in range(self.instances)
-        ]
+    def births(self, server: Server, run: str) -> list[str]:
+        return [server.birth(f"{run}-{number}") for number in range(self.instances)]
 
 
 FAST = [
@@ -100,10 +93,10 @@ def _rounds(loads: list[Load], running: list[Server], rounds: int) -> None:
         for number, load in enumerate(loads):
             for server in running if load.peers else running[:1]:
                 run = f"r{round_}-{number}"
-                born = measure(server, load.births(run), CONNECTIONS)
+                born = measure(server, load.births(server, run), CONNECTIONS)
                 if load is FAST[0]:
                     rows.setdefault(("64 connections, create", server.name), []).append(born)
-                made = measure(server, list(load.lines(run)), load.connections)
+                made = measure(server, list(load.lines(server, run)), load.connections)
                 rows.setdefault((load.title, server.name), []).append(made)
     for (title, name), measured in rows.items():
         print(line(title, name, measured), flush=True)

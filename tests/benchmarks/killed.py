@@ -9,13 +9,11 @@ import threading
 from collections import Counter
 from pathlib import Path
 
-from smply.client import Client
 from tests.benchmarks import servers
 
 _INSTANCES = 200
 _CONNECTIONS = 64
 _SECONDS = 2.0
-_ACT = {"x-statebacked-act": '{"sub":"bench"}', "content-type": "application/json"}
 
 
 def under_load(directory: Path) -> str:
@@ -24,11 +22,11 @@ def under_load(directory: Path) -> str:
     AssertionError when an acknowledged event is missing, or one is there twice.
     """
     with servers.smply(directory, {}) as server:
-        with Client(f"http://127.0.0.1:{server.port}") as client:
+        with server.client() as client:
             for number in range(_INSTANCES):
                 client.instances.create("bench", f"i{number}", act={"sub": "bench"})
         acknowledged = _send_until_killed(server)
-    with servers.smply(directory, {}) as again, Client(f"http://127.0.0.1:{again.port}") as client:
+    with servers.smply(directory, {}) as again, again.client() as client:
         found = {name: client.instances.inspect("bench", name).seq - 1 for name in acknowledged}
     sent = sum(acknowledged.values())
     missing = {name for name, count in acknowledged.items() if found[name] < count}
@@ -42,10 +40,7 @@ def under_load(directory: Path) -> str:
 
 
 def _send_until_killed(server: servers.Server) -> Counter[str]:
-    lines = [
-        json.dumps(["POST", f"/machines/bench/i/i{number}/events", _ACT, '{"event":"toggle"}'])
-        for number in range(_INSTANCES)
-    ]
+    lines = [server.event(f"i{number}") for number in range(_INSTANCES)]
     command = ["-m", "tests.benchmarks.generator", str(server.port), str(_CONNECTIONS), "--cut-off"]
     timer = threading.Timer(_SECONDS, server.process.kill)
     generator = subprocess.Popen(

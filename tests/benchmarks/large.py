@@ -7,7 +7,6 @@ Prints both rows and the ratio of their CPU.
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 import tempfile
@@ -17,7 +16,8 @@ from pathlib import Path
 import apsw
 
 from tests.benchmarks import servers
-from tests.benchmarks.__main__ import ACT, CONNECTIONS, INSTANCES, Row, line, measure
+from tests.benchmarks.__main__ import CONNECTIONS, INSTANCES, Row, line, measure
+from tests.benchmarks.servers import Server
 
 TRANSITIONS = 20
 EVENTS = 20_000
@@ -43,26 +43,15 @@ CREATE INDEX instances_in_order ON instances (machine, id);
 """
 
 
-def _births(names: list[str]) -> list[str]:
-    return [json.dumps(["POST", "/machines/bench", ACT, json.dumps({"slug": n})]) for n in names]
-
-
-def _events(names: list[str]) -> list[str]:
-    return [
-        json.dumps(["POST", f"/machines/bench/i/{name}/events", ACT, '{"event":"toggle"}'])
-        for name in (names[number % len(names)] for number in range(EVENTS))
-    ]
-
-
-def _reads(names: list[str]) -> list[str]:
-    return [json.dumps(["GET", f"/machines/bench/i/{name}", ACT, ""]) for name in names]
+def _events(server: Server, names: list[str]) -> list[str]:
+    return [server.event(names[number % len(names)]) for number in range(EVENTS)]
 
 
 def _fill(directory: Path, instances: int) -> None:
     """Multiply one real instance and its first real event."""
     with servers.smply(directory, {}) as server:
-        measure(server, _births(["first"]), 1)
-        measure(server, _events(["first"])[:1], 1)
+        measure(server, [server.birth("first")], 1)
+        measure(server, [server.event("first")], 1)
     connection = apsw.Connection(str(directory / "smply.db"))
     connection.execute(_FILL.format(instances=instances, transitions=TRANSITIONS)).fetchall()
     connection.pragma("journal_mode", "wal")
@@ -79,19 +68,20 @@ def main(rounds: int, instances: int) -> None:
             (stack.enter_context(servers.smply(empty, {})), few),
             (stack.enter_context(servers.smply(full, {})), spread),
         ]
-        measure(running[0][0], _births(few), CONNECTIONS)
+        small = running[0][0]
+        measure(small, [small.birth(name) for name in few], CONNECTIONS)
         rows: list[list[Row]] = [[], []]
         # So that both have the texts of these instances in their caches.
         for server, names in running:
-            measure(server, _reads(names), CONNECTIONS)
+            measure(server, [server.read(name) for name in names], CONNECTIONS)
         for _ in range(rounds):
             for (server, names), measured in zip(running, rows, strict=True):
-                measured.append(measure(server, _events(names), CONNECTIONS))
+                measured.append(measure(server, _events(server, names), CONNECTIONS))
         size = (full / "smply.db").stat().st_size / 1e9
     print(line("an empty store", "smply", rows[0]))
     print(line(f"{instances:,} instances, {size:.1f} GB", "smply", rows[1]))
-    small, large = (statistics.median(row.cpu.total for row in measured) for measured in rows)
-    print(f"{large / small:.2f} times the CPU of an event in an empty store")
+    before, after = (statistics.median(row.cpu.total for row in measured) for measured in rows)
+    print(f"{after / before:.2f} times the CPU of an event in an empty store")
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from smply.client import Client
 from tests.benchmarks import servers
+from tests.benchmarks.servers import Server
 
-_ACT = {"x-statebacked-act": '{"sub":"bench"}', "content-type": "application/json"}
 _INSTANCES = 100
 _HOSTILE = b"""
 import { createMachine } from "npm:xstate@5";
@@ -53,18 +53,18 @@ LOADS = [
 def main(rounds: int) -> None:
     print("| load | neighbour | p50 ms | p99 ms | times alone |\n| --- | --- |" + " ---: |" * 3)
     with tempfile.TemporaryDirectory() as directory, servers.smply(Path(directory), {}) as server:
-        with Client(f"http://127.0.0.1:{server.port}") as client:
+        with server.client() as client:
             _publish(client)
         for load in LOADS:
-            _compare(server.port, load, rounds)
+            _compare(server, load, rounds)
 
 
-def _compare(port: int, load: Load, rounds: int) -> None:
+def _compare(server: Server, load: Load, rounds: int) -> None:
     measured: dict[str, list[dict[str, float]]] = {"none": [], "loop": [], "bomb": []}
     for _ in range(rounds):
         for event, results in measured.items():
-            with _neighbour(port, event):
-                results.append(_send(port, load))
+            with _neighbour(server, event):
+                results.append(_send(server, load))
     middle = {
         event: [statistics.median(each[part] for each in results) for part in ("p50", "p99")]
         for event, results in measured.items()
@@ -83,15 +83,15 @@ def _publish(client: Client) -> None:
 
 
 @contextmanager
-def _neighbour(port: int, event: str) -> Iterator[None]:
+def _neighbour(server: Server, event: str) -> Iterator[None]:
     """Somebody sends this event to the other version, and again as soon as it has failed."""
     if event == "none":
         yield
         return
-    generator = _generator(port, 1)
+    generator = _generator(server, 1)
     assert generator.stdin is not None
-    path = "/machines/hostile/i/one/events"
-    generator.stdin.write("\n".join([_request(path, event)] * 1_000))
+    request = server.request("POST", "/machines/hostile/i/one/events", {"event": event})
+    generator.stdin.write("\n".join([request] * 1_000))
     generator.stdin.close()
     try:
         yield
@@ -101,27 +101,20 @@ def _neighbour(port: int, event: str) -> Iterator[None]:
         generator.wait()
 
 
-def _send(port: int, load: Load) -> dict[str, float]:
-    requests = [
-        _request(f"/machines/bench/i/i{number % _INSTANCES}/events", "toggle")
-        for number in range(load.requests)
-    ]
-    told, _ = _generator(port, load.connections, load.pause).communicate("\n".join(requests))
+def _send(server: Server, load: Load) -> dict[str, float]:
+    requests = [server.event(f"i{number % _INSTANCES}") for number in range(load.requests)]
+    told, _ = _generator(server, load.connections, load.pause).communicate("\n".join(requests))
     result: dict[str, float] = json.loads(told)
     assert result["errors"] == 0, f"{result['errors']} requests failed"
     return result
 
 
-def _generator(port: int, connections: int, pause: float = 0) -> subprocess.Popen[str]:
-    command = ["-m", "tests.benchmarks.generator", str(port), str(connections)]
+def _generator(server: Server, connections: int, pause: float = 0) -> subprocess.Popen[str]:
+    command = ["-m", "tests.benchmarks.generator", str(server.port), str(connections)]
     command += ["--pause", str(pause)] if pause else []
     return subprocess.Popen(
         [sys.executable, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-
-
-def _request(path: str, event: str) -> str:
-    return json.dumps(["POST", path, _ACT, json.dumps({"event": event})])
 
 
 if __name__ == "__main__":

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
+import jwt
+
 from smply.client import Client
+from smply.identity.callers import AUDIENCE
 
 _HERE = Path(__file__).parent
 MACHINE = _HERE / "toggler.js"
@@ -43,6 +49,30 @@ class Server:
     name: str
     port: int
     process: subprocess.Popen[str]
+    headers: dict[str, str]
+    """Of a user of the machine."""
+    token: str = ""
+    """Its owner's."""
+    key: dict[str, str] = field(default_factory=dict)
+    """What has signed the user's token, as `POST /keys` tells it."""
+
+    def client(self) -> Client:
+        """Its owner's client."""
+        return Client(f"http://127.0.0.1:{self.port}", token=self.token)
+
+    def request(self, method: str, path: str, body: object = "") -> str:
+        """A line for the generator."""
+        text = body if isinstance(body, str) else json.dumps(body)
+        return json.dumps([method, path, self.headers, text])
+
+    def birth(self, name: str) -> str:
+        return self.request("POST", "/machines/bench", {"slug": name})
+
+    def event(self, name: str) -> str:
+        return self.request("POST", f"/machines/bench/i/{name}/events", {"event": "toggle"})
+
+    def read(self, name: str) -> str:
+        return self.request("GET", f"/machines/bench/i/{name}")
 
     def used(self) -> Cpu:
         tasks = list(Path(f"/proc/{self.process.pid}/task").iterdir())
@@ -71,32 +101,63 @@ def _words(path: Path) -> list[str]:
 
 @contextmanager
 def smply(directory: Path, environment: dict[str, str]) -> Iterator[Server]:
-    """smply on this data directory, with the machine `bench` published."""
-    command = [sys.executable, "-m", "tests.benchmarks.server", str(directory)]
-    with _running("smply", command, environment) as server:
-        with Client(f"http://127.0.0.1:{server.port}") as client:
+    """`smply serve` on this data directory, with the machine `bench` and a token of its user."""
+    directory.mkdir(parents=True, exist_ok=True)
+    ready = directory.with_name(f"{directory.name}-ready.json")
+    ready.unlink(missing_ok=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "smply", "serve", "--data-dir", str(directory), "--port", "0",
+         "--network", "none", "--ready-file", str(ready)],
+        env={**os.environ, **environment}, text=True,
+    )  # fmt: skip
+    with _ended(process):
+        while not ready.exists():
+            assert process.poll() is None, "the server did not start"
+            time.sleep(0.01)
+        told = json.loads(ready.read_text())
+        port = int(told["url"].rsplit(":", 1)[1])
+        key = _key_of(told)
+        server = Server("smply", port, process, user(key), told["accessToken"], key)
+        with server.client() as client:
             if not client.machines.list().items:
                 client.machines.create("bench")
                 client.versions.create("bench", MACHINE.read_bytes(), make_current=True)
         yield server
 
 
+def _key_of(told: dict[str, str]) -> dict[str, str]:
+    owner = {"authorization": f"Bearer {told['accessToken']}"}
+    use = {"name": "bench", "use": "production"}
+    made = httpx.post(f"{told['url']}/keys", headers=owner, json=use).raise_for_status()
+    key: dict[str, str] = made.json()
+    return key
+
+
+def user(key: dict[str, str], **claims: object) -> dict[str, str]:
+    """The headers of a user, with a token for a day that this key has signed."""
+    now = int(time.time())
+    told = {"act": {"sub": "bench"}, "aud": AUDIENCE, "iat": now, "exp": now + 86_400, **claims}
+    token = jwt.encode(told, key["key"], headers={"kid": key["id"]})
+    return {"authorization": f"Bearer {token}", "content-type": "application/json"}
+
+
 @contextmanager
 def peer(mode: str, directory: Path, environment: dict[str, str]) -> Iterator[Server]:
     """The Node service: `sqlite` commits each event by itself, `group` many at a time."""
     command = ["node", str(_installed_peers() / "peer.js"), mode, str(directory / f"{mode}.db")]
-    with _running(f"node-{mode}", command, environment) as server:
-        yield server
-
-
-@contextmanager
-def _running(name: str, command: list[str], environment: dict[str, str]) -> Iterator[Server]:
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
     )
-    try:
+    with _ended(process):
         assert process.stdout is not None
-        yield Server(name, int(process.stdout.readline()), process)
+        user = {"x-statebacked-act": '{"sub":"bench"}', "content-type": "application/json"}
+        yield Server(f"node-{mode}", int(process.stdout.readline()), process, user)
+
+
+@contextmanager
+def _ended(process: subprocess.Popen[str]) -> Iterator[None]:
+    try:
+        yield
     finally:
         process.terminate()
         process.communicate(timeout=20)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,24 +9,27 @@ import pytest
 from msgspec import UNSET
 
 from smply import AsyncClient, Client, Conflict, NoAnswer, NotFound
+from tests.acceptance.house import House, Server
 
 TOGGLER = Path(__file__).parents[1] / "benchmarks" / "toggler.js"
 ACT = {"sub": "bench"}
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server that nobody else uses."""
-    command = [sys.executable, "-m", "tests.benchmarks.server", str(tmp_path_factory.mktemp("d"))]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
-    server.terminate()
-    server.communicate(timeout=20)
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that nobody else uses."""
+    house = House(tmp_path_factory.mktemp("house"))
+    server = house.serve("--port", "0")
+    yield server
+    server.stop()
 
 
-def test_a_machine_lives_over_http(url: str) -> None:
-    with Client(url) as client:
+def client_of(server: Server) -> Client:
+    return Client(server.told["url"], token=server.told["accessToken"])
+
+
+def test_a_machine_lives_over_http(server: Server) -> None:
+    with client_of(server) as client:
         client.machines.create("toggler")
         version = client.versions.create(
             "toggler", TOGGLER.read_bytes(), client_info="1", make_current=True
@@ -47,9 +48,9 @@ def test_a_machine_lives_over_http(url: str) -> None:
         assert [machine.name for machine in client.machines.list().items] == ["toggler"]
 
 
-def test_a_machine_ends_over_http(url: str) -> None:
+def test_a_machine_ends_over_http(server: Server) -> None:
     """S158-S163."""
-    with Client(url) as client:
+    with client_of(server) as client:
         client.machines.create("ending")
         versions = [client.versions.create("ending", TOGGLER.read_bytes()) for _ in "ab"]
         client.machines.set_current("ending", versions[0])
@@ -69,8 +70,8 @@ def test_a_machine_ends_over_http(url: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_what_a_server_refuses_is_raised(url: str) -> None:
-    async with AsyncClient(url) as client:
+async def test_what_a_server_refuses_is_raised(server: Server) -> None:
+    async with AsyncClient(server.told["url"], token=server.told["accessToken"]) as client:
         with pytest.raises(NotFound, match="there is no machine nowhere"):
             await client.machines.get("nowhere")
 

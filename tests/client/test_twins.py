@@ -33,7 +33,9 @@ def test_exported_names_are_what_the_package_says() -> None:
         for name, kind in vars(errors).items()
         if isinstance(kind, type) and issubclass(kind, errors.SmplyError)
     }
-    local = {"UsageError", "BuildError", "NotConfirmed", "DataDirectoryError"}
+    local = {
+        "UsageError", "BuildError", "NotConfirmed", "DataDirectoryError", "ExchangeRefused"
+    }  # fmt: skip
     assert set(smply.__all__) == raised - local | {"AsyncClient", "Client", "__version__"}
     assert smply.__all__ == sorted(smply.__all__)
     assert all(getattr(smply, name) for name in smply.__all__)

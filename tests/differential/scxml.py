@@ -70,7 +70,7 @@ class _Converter:
             "exit": self._content(element.find("onexit")),
             "on": [self._transition(each) for each in element.iterfind("transition")],
         }
-        if any(element.iterfind("invoke")):
+        if element.find("invoke") is not None:
             node["invoke"] = {"src": "child"}
         children = [child for child in element if child.tag in _STATES]
         if element.tag == "parallel":

@@ -2,14 +2,6 @@
 -- The first org of the file and its owner.
 SELECT id, owner FROM orgs ORDER BY row LIMIT 1;
 
--- insert_user
--- Keep a person.
-INSERT INTO users (id, created_at) VALUES (?, ?);
-
--- insert_org
--- Keep an org with its owner.
-INSERT INTO orgs (id, owner, created_at) VALUES (?, ?, ?);
-
 -- insert_machine
 -- Make a machine, unless its org has one of that name.
 INSERT INTO machines (org, name, indexes, created_at) VALUES (?, ?, ?, ?)
@@ -253,6 +245,52 @@ WHERE instance = ? AND due <= ? AND parked IS NULL ORDER BY due, id LIMIT ?;
 -- When an instance is owed its next event.
 SELECT min(due) FROM deliveries WHERE instance = ? AND parked IS NULL;
 
+-- due_instances
+-- Running instances that are owed something by now, the longest overdue first; one may come twice.
+SELECT i.id, i.org, m.name, i.name
+FROM deliveries d JOIN instances i ON i.id = d.instance JOIN machines m ON m.id = i.machine
+WHERE d.due <= ? AND d.parked IS NULL AND d.held = 0 ORDER BY d.due LIMIT ?;
+
+-- first_due_after
+-- When the next delivery is due that is not by now.
+SELECT min(due) FROM deliveries WHERE due > ? AND parked IS NULL AND held = 0;
+
+-- count_deliveries
+-- How many deliveries are due by now, and how many were parked.
+SELECT (SELECT count(*) FROM deliveries WHERE due <= ? AND parked IS NULL AND held = 0),
+       (SELECT count(*) FROM deliveries WHERE parked IS NOT NULL);
+
+-- hold_deliveries
+-- Hold what an instance is owed, or let it go on.
+UPDATE deliveries SET held = ?2 WHERE instance = ?1;
+
+-- add_usage
+-- Add to what an org has used in a month.
+INSERT INTO usage (org, month, transitions, reads) VALUES (?, ?, ?, ?)
+ON CONFLICT (org, month) DO UPDATE SET
+  transitions = transitions + excluded.transitions, reads = reads + excluded.reads;
+
+-- list_usage
+-- What an org has used, newest month first.
+SELECT org, month, transitions, reads FROM usage WHERE org = ? ORDER BY month DESC;
+
+-- insert_log
+-- Keep what machine code has printed.
+INSERT INTO logs (org, ts, machine, instance, version, stream, text) VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- list_logs
+-- What was printed after one time and until another, in whole milliseconds, so many or a few more.
+WITH found AS (
+  SELECT row, ts, machine, instance, version, stream, text FROM logs
+  WHERE org = ?1 AND ts > ?2 AND ts <= ?3 AND (?4 IS NULL OR machine = ?4)
+    AND (?5 IS NULL OR instance = ?5) AND (?6 IS NULL OR version = ?6))
+SELECT ts, machine, instance, version, stream, text FROM found
+WHERE ts <= (SELECT max(ts) FROM (SELECT ts FROM found ORDER BY ts LIMIT ?7)) ORDER BY ts, row;
+
+-- trim_logs
+-- Forget what was printed before a time, so many rows of it at most.
+DELETE FROM logs WHERE row IN (SELECT row FROM logs WHERE ts < ? ORDER BY ts LIMIT ?);
+
 -- list_deliveries
 -- All that an instance is owed, parked ones too.
 SELECT id, instance, due, key, event, attempts, last_error, parked, cause FROM deliveries
@@ -263,7 +301,7 @@ WHERE instance = ? ORDER BY due, id;
 WITH overdue AS (
   SELECT i.id, i.name, i.machine, d.due, d.id AS delivery
   FROM deliveries d JOIN instances i ON i.id = d.instance
-  WHERE d.due <= ?3 AND d.parked IS NULL AND d.org = ?1 AND i.status = 'running'
+  WHERE d.due <= ?3 AND d.parked IS NULL AND d.held = 0 AND d.org = ?1 AND i.status = 'running'
     AND i.id IS NOT ?2
 )
 SELECT (SELECT count(DISTINCT id) FROM overdue), m.name, o.name

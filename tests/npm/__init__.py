@@ -1,0 +1,1 @@
+"""The published clients of State Backed, from npm, against a real server."""
