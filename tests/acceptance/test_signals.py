@@ -397,3 +397,28 @@ def _unread(pipe: int) -> Iterator[int]:
         time.sleep(0.02)
         told: tuple[int] = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
         yield told[0]
+
+
+_LOST = """
+import os, signal, sys, weakref
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "smply.cli":
+            imported = Finder()
+            kept = weakref.ref(imported, lambda _: (os.kill(os.getpid(), signal.SIGINT), len("")))
+            del imported
+
+sys.meta_path.insert(0, Finder())
+sys.argv = ["smply", "--version"]
+from smply.__main__ import main
+main()
+"""
+"""An interrupt in a callback of the kind that Python's imports have: what it raises is ignored."""
+
+
+def test_an_interrupt_in_the_middle_of_an_import_is_not_lost() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _LOST], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
