@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,3 +109,18 @@ def test_a_library_is_used_in_its_rooms_alone(path: Path) -> None:
 
 def test_every_room_of_the_house_has_its_rule() -> None:
     assert {_room(path) for path in _files()} == set(ALLOWED)
+
+
+def _compared(path: Path) -> Iterator[str]:
+    """What a file compares with == or !=."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq):
+            yield from (ast.unparse(each) for each in (node.left, *node.comparators))
+
+
+@pytest.mark.parametrize("room", ["api", "engine", "identity"])
+def test_secrets_are_compared_in_constant_time(room: str) -> None:
+    """By `compare_digest`; what is looked up instead is looked up by its SHA-256."""
+    told = [text for path in (HOUSE / room).rglob("*.py") for text in _compared(path)]
+    assert len(told) > 10
+    assert [text for text in told if re.search("secret|signature|proof|digest", text)] == []
