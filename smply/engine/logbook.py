@@ -60,7 +60,9 @@ class LogBook:
     def _close_minute(self, now: int) -> None:
         for whose, row in self._left_out.items():
             more = self._counts[whose] - self._settings.log_entries_per_minute
-            text = f"{max(more, 1)} entries of this minute were left out"
+            count = max(more, 1)
+            what = "1 entry" if count == 1 else f"{count} entries"
+            text = f"left out of this minute: {what}"
             told = LogRow(now, row.machine, row.instance, row.version, "stderr", text)
             self._waiting.append((whose[0], told))
         self._minute = now // _MINUTE_MS

@@ -95,7 +95,7 @@ async def test_an_instance_has_so_much_in_a_minute(book: LogBook, world: World) 
     note(book, world, "again", "loud")
     await book.flush()
     loud = read(book, world, instance="loud")
-    told = ("stderr", "2 entries of this minute were left out")
+    told = ("stderr", "left out of this minute: 2 entries")
     assert [(row.stream, row.text) for row in loud] == [
         ("stdout", "0"), ("stdout", "1"), ("stdout", "2"), told, ("stdout", "again"),
     ]  # fmt: skip
@@ -110,7 +110,7 @@ async def test_that_something_was_left_out_is_told_though_nothing_follows(
     await book.flush()
     world.clock.time += MINUTE
     await book.flush()
-    assert read(book, world)[-1].text == "1 entries of this minute were left out"
+    assert read(book, world)[-1].text == "left out of this minute: 1 entry"
 
 
 async def test_what_is_old_is_forgotten(book: LogBook, world: World) -> None:
