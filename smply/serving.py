@@ -30,6 +30,8 @@ __all__ = ["Asked", "Heard", "Serving", "serve"]
 GRACE_SECONDS = 10
 """What requests have to come to their end when the server stops."""
 _FLUSH_SECONDS = 60
+_IDLE_SECONDS = 150
+"""Longer than proxies keep a connection, or they would send a request where nobody listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,9 @@ def _server(opened: Opened, access: Access, url: str, serving: Serving, heard: H
     config = uvicorn.Config(
         around(create_app(engine, identity, opened.audit, url, turnstile), manners),
         http=hot_protocol(engine, identity, manners, turnstile),
+        # Whatever library for them is there: `/rt` is not built yet.
+        ws="none",
+        timeout_keep_alive=_IDLE_SECONDS,
         log_config=None,
         access_log=False,
         lifespan="off",

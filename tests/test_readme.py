@@ -61,7 +61,7 @@ def test_the_machine_shown_is_the_example() -> None:
 
 
 def test_the_manual_is_short_enough_to_be_read() -> None:
-    assert len(MANUAL.read_text().splitlines()) <= 500
+    assert len(MANUAL.read_text().splitlines()) <= 600
 
 
 def test_every_command_is_in_the_manual() -> None:

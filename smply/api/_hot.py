@@ -35,6 +35,7 @@ _ROUTE = {
 _METHOD = {True: b"POST", False: b"GET"}
 
 _HEAD_BYTES_MAX = 65_536
+_THIS_MACHINE = ("127.0.0.1", 0)
 
 _Headers = list[tuple[bytes, bytes]]
 
@@ -95,6 +96,14 @@ class _HotProtocol(HttpToolsProtocol):
     _common_of: _Headers | None = None
     _common_text = b""
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        # A Unix socket tells no address; a proxy that comes by it can be trusted like any other.
+        self.client = self.client or _THIS_MACHINE
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """The answer tells whoever asked; uvicorn would tell the operator to install a library."""
+
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self._head_bytes is not None and not self.transport.is_closing():
@@ -135,7 +144,6 @@ class _HotProtocol(HttpToolsProtocol):
         elif not request.response_complete:
             request.body += body
             if len(request.body) > BODY_BYTES_MAX:
-                request.keep_alive = False
                 self._refuse(request, too_large(BODY_BYTES_MAX))
 
     def on_message_complete(self) -> None:

@@ -297,6 +297,14 @@ async def test_a_body_in_very_small_pieces_costs_what_it_weighs(servers: Servers
     assert time.process_time() - begun < 3
 
 
+async def test_a_body_too_large_does_not_end_its_connection(servers: Servers) -> None:
+    """A proxy that still sends it would see a reset, and not the answer."""
+    large = say(headers=ACT, body="x" * (2 * BODY_BYTES_MAX))
+    hot, plain = await servers.answers(large + say())
+    assert re.findall(r"HTTP/1\.1 (\d+)", hot) == ["413", "200"]
+    assert hot == plain
+
+
 async def test_a_client_that_reads_no_answers_is_waited_for(servers: Servers, world: World) -> None:
     """Nothing grows with what strangers send."""
     public = {"count": 0, "text": "x" * 390_000}
