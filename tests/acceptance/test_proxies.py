@@ -6,6 +6,7 @@ import base64
 import contextlib
 import http.client
 import random
+import re
 import sys
 import threading
 import time
@@ -26,7 +27,7 @@ from smply.contract import BUNDLE_GZIPPED_BYTES_MAX
 from smply.errors import TooLarge
 from tests.acceptance.house import House, Server
 from tests.acceptance.proxies import BUNDLE, PROXIES
-from tests.npm.test_manual import free_port
+from tests.npm.test_manual import example, free_port
 
 PROXY = "127.0.0.1"
 CALLER = "127.0.0.2"
@@ -185,6 +186,12 @@ def test_a_websocket_talks_both_ways(name: str, tmp_path: Path) -> None:
             assert socket.recv() == "x" * 400_000
         server.shutdown()
     assert heard == ["/rt?token=x"]
+
+
+def test_nginx_waits_longer_than_anybody_is_quiet() -> None:
+    """90 s for an event (S50), 5 minutes between the pings of a client (C27); Caddy sets no end."""
+    (seconds,) = re.findall(r"proxy_read_timeout (\d+)s;", example("nginx.conf"))
+    assert int(seconds) > max(90, 300)
 
 
 @pytest.mark.parametrize("name", PROXIES)

@@ -34,7 +34,7 @@ TOKEN = "sbat_" + "x" * 40
 
 
 def instructions() -> dict[str, str]:
-    """What the Containerfile says, by instruction; each of these stands there once."""
+    """What the Containerfile says, by instruction; of several of one kind the last."""
     lines = [line.partition(" ") for line in example("Containerfile").splitlines()]
     return {name: told for name, _, told in lines}
 
