@@ -48,6 +48,27 @@ NETWORK = Setting(
 )
 SETTINGS = (DATA_DIR, CLOCK, NETWORK)
 
+CONFIG_DIR = Setting(
+    None,
+    "SMPLY_CONFIG_DIR",
+    "Where `config.toml` and the profiles are. By default the user's configuration directory.",
+)
+PROFILE = Setting("--profile", "SMPLY_PROFILE", "The profile to use.", "NAME")
+API_URL = Setting("--api-url", "SMPLY_API_URL", "The server to ask, instead of a profile's.", "URL")
+ACCESS_TOKEN = Setting(
+    "--access-token",
+    "SMPLY_ACCESS_TOKEN",
+    "The token to ask with, @FILE or @- (stdin): others can see a command line.",
+    "TOKEN",
+)
+ORG = Setting("--org", "SMPLY_ORG", "The org that is meant.", "ID")
+KEY_ID = Setting("--key-id", "SMPLY_KEY_ID", "The key to sign tokens with.", "ID")
+SECRET_KEY = Setting(
+    None, "SMPLY_SECRET_KEY", "The secret of that key, which signs a token for each use."
+)
+CONNECTING = (PROFILE, API_URL, ACCESS_TOKEN, ORG, KEY_ID, SECRET_KEY)
+"""Which server is asked, and as whom: flags over environment over profile; not in `config.toml`."""
+
 HOST = Setting("--host", "SMPLY_HOST", "The address to listen on. By default 127.0.0.1.", "HOST")
 PORT = Setting("--port", "SMPLY_PORT", "The port, by default 8000; 0 takes one that is free.", "N")
 UDS = Setting("--uds", "SMPLY_UDS", "A Unix socket to listen on instead of a port.", "FILE")
@@ -110,6 +131,7 @@ class Config:
     data_dir: Path
     clock: str
     network: str = "public"
+    config_dir: Path = Path()
 
 
 def load_config(
@@ -128,6 +150,7 @@ def load_config(
         data_dir=_data_dir(data_dir or given(DATA_DIR)),
         clock=given(CLOCK) or "system",
         network=given(NETWORK) or "public",
+        config_dir=_config_dir(environment),
     )
 
 
@@ -146,12 +169,12 @@ def serving_value(
 def _file(environment: Mapping[str, str]) -> dict[str, Any]:
     """What `config.toml` says; nothing if it is not there.
 
-    It is `SMPLY_CONFIG`, or in the user's configuration directory. Raises UsageError for what is no
+    It is `SMPLY_CONFIG`, or in the configuration directory. Raises UsageError for what is no
     TOML, and for a name that is no setting.
     """
     named = environment.get("SMPLY_CONFIG")
     try:
-        path = Path(named) if named else _user_config_path()
+        path = Path(named) if named else config_dir(environment) / "config.toml"
         text = path.read_text("utf-8")
     except (FileNotFoundError, NotADirectoryError, RuntimeError):
         if named:
@@ -205,10 +228,23 @@ def _user_data_path() -> Path:
     return platformdirs.user_data_path("smply")
 
 
-def _user_config_path() -> Path:
+def _config_dir(environment: Mapping[str, str]) -> Path:
+    try:
+        return config_dir(environment)
+    except RuntimeError as exc:
+        raise UsageError(
+            "there is no home directory for settings", hint="SMPLY_CONFIG_DIR names a directory"
+        ) from exc
+
+
+def config_dir(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where the user's settings and profiles are; a place where nothing is without a home."""
+    named = environment.get(CONFIG_DIR.variable)
     import platformdirs
 
-    return platformdirs.user_config_path("smply") / "config.toml"
+    # Without a home directory it would be one of the working directory (F9).
+    path = Path(named).expanduser() if named else platformdirs.user_config_path("smply")
+    return path if path.is_absolute() or named else Path(os.devnull) / "smply"
 
 
 def completion_asked(environment: Mapping[str, str] = os.environ) -> bool:

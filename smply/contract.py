@@ -44,6 +44,13 @@ ORG_HEADER = "x-statebacked-org-id"
 """The org of a request, where its credential leaves it open (S113)."""
 
 
+VERSION_HEADER = "smply-version"
+"""The version of smply, in every request of our client and every answer of our server."""
+
+AUDIENCE = "https://api.statebacked.dev/"
+"""What every token library of State Backed writes as `aud`, whichever server it is for (S111)."""
+
+
 def confirmation(machine: str, name: str) -> str:
     """What proves that a caller means to delete this machine, or this instance of it (S163)."""
     # Imported here, since every command reads this file and few of them delete.

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -70,25 +69,34 @@ class DataDirectory:
         deadline = time.monotonic() + _WAIT_SECONDS
         # Another process may make the change while this one waits, and hold the directory then.
         while needs_change(self.database):
-            if self._is_taken_alone():
+            if self._is_taken_alone(deadline, "must be brought up to date"):
                 if needs_change(self.database):
                     change(self.database)
                 break
-            if time.monotonic() > deadline:
-                raise DataDirectoryError(
-                    f"the data in {self.path} must be brought up to date, but"
-                    f" {self._holders()} is using it",
-                    hint="stop it and try again",
-                )
-            time.sleep(0.02)
         fcntl.flock(self._lock, fcntl.LOCK_SH)
 
-    def _is_taken_alone(self) -> bool:
+    def hold_alone(self, purpose: str) -> None:
+        """Keep all others away until it is closed; waits 5 s for those who hold it.
+
+        `purpose` ends the sentence "the data in PATH …" of the error that then names them.
+        """
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while not self._is_taken_alone(deadline, purpose):
+            pass
+
+    def _is_taken_alone(self, deadline: float, purpose: str) -> bool:
+        """Whether nobody else holds it now; if not, after a moment, until the deadline."""
         import fcntl
 
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise DataDirectoryError(
+                    f"the data in {self.path} {purpose}, but {self._holders()} is using it",
+                    hint="stop it and try again",
+                ) from None
+            time.sleep(0.02)
             return False
         return True
 
@@ -190,6 +198,9 @@ class ServerLock:
 
 def write_private(path: Path, content: bytes) -> None:
     """Put a file there that nobody else may read (0600): whole, or not at all."""
+    # Imported here, since every command reads this file and few write one.
+    import tempfile
+
     # Never a file that another user of the directory has laid there to read it.
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     made = Path(name)

@@ -4,7 +4,9 @@ SmplyError                          anything that smply refuses or that failed
 ├── UsageError                      the command was wrong; nothing was sent
 ├── BuildError                      a source file could not be made a bundle
 ├── NotConfirmed                    a question was declined, or could not be asked
+├── NotSignedIn                     a server is to be asked, and there is no credential for it
 ├── NoAnswer                        the server could not be reached, or was silent too long
+├── BadAnswer                       what answered speaks something else
 ├── DataDirectoryError              the data directory cannot be opened or is too new
 └── ApiError                        what a server answers; has a status
     ├── InvalidParameter        400
@@ -62,10 +64,28 @@ class NotConfirmed(SmplyError):
     code = "not-confirmed"
 
 
+class NotSignedIn(SmplyError):
+    """A server is to be asked, and there is no credential for it. Nothing was sent."""
+
+    code = "missing-user"
+
+
 class NoAnswer(SmplyError):
-    """The server could not be reached, or did not answer in time."""
+    """The server could not be reached, or did not answer in time.
+
+    `was_sent`: whether it may have got the request, and so have done what it asks for;
+    `is_final`: whether another try is no help.
+    """
 
     code = "no-answer"
+    was_sent = True
+    is_final = False
+
+
+class BadAnswer(SmplyError):
+    """What was answered is no answer of a server of ours: a page of HTML, a redirect, no JSON."""
+
+    code = "bad-answer"
 
 
 class DataDirectoryError(SmplyError):
@@ -75,9 +95,15 @@ class DataDirectoryError(SmplyError):
 
 
 class ApiError(SmplyError):
-    """What a server answers. `parameter` names the wrong parameter of a 400."""
+    """What a server answers. `parameter` names the wrong parameter of a 400.
+
+    `retry_after` is in how many seconds it may be asked again (429, 503), `request_id` what the
+    server's log has it under; None where it does not say.
+    """
 
     status: int = 500
+    retry_after: float | None = None
+    request_id: str | None = None
 
     def __init__(
         self,

@@ -128,6 +128,143 @@ class Transition(Struct, frozen=True, rename="camel"):
     event: Json
 
 
+class Org(Struct, frozen=True, rename="camel"):
+    """An org of a person: their `role` is `admin`, `write` or `read` (S192, S193)."""
+
+    id: str
+    name: str
+    role: str
+    created_at: str
+    limits: dict[str, Any]
+
+
+class Member(Struct, frozen=True, rename="camel"):
+    """A person in an org; `email` is that of their invitation, null for who made the org."""
+
+    user_id: str
+    email: str | None
+    role: str
+    created_at: str
+
+
+class Invitation(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """An invitation that stands; `invitation` is its code, which is told once (Q49)."""
+
+    id: str
+    email: str
+    role: str
+    created_at: str
+    expires_at: str
+    invitation: str | UnsetType = UNSET
+
+
+class Welcome(Struct, frozen=True, rename="camel"):
+    """What a new person gets who accepts an invitation: their access token is told once."""
+
+    org_id: str
+    user_id: str
+    access_token: str
+
+
+class Key(Struct, frozen=True, rename="camel"):
+    """A key of an org, without its secret (S105, S106)."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    created_at: str
+
+
+class NewKey(Struct, frozen=True):
+    """A key that was just made: `id` (`sbk_…`) and `key`, its secret, told once (S109)."""
+
+    id: str
+    key: str
+
+
+class AccessToken(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A person's access token; `access_token` is the secret, told once."""
+
+    id: str
+    name: str
+    created_at: str
+    expires_at: str | UnsetType = UNSET
+    last_used_at: str | UnsetType = UNSET
+    access_token: str | UnsetType = UNSET
+
+
+class IdentityProvider(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Whose tokens may be exchanged (S117, S118); its key is never shown."""
+
+    algs: list[str]
+    mapping: dict[str, Any]
+    aud: str | UnsetType = UNSET
+    iss: str | UnsetType = UNSET
+    jwks_url: str | UnsetType = UNSET
+
+
+class TokenProvider(Struct, frozen=True, rename="camel"):
+    """What they are exchanged for: claims by `mapping`, signed with a key (S119)."""
+
+    service: str
+    key_id: str
+    mapping: dict[str, Any]
+
+
+class LogLine(Struct, frozen=True, rename="camel"):
+    """What machine code printed, as `GET /logs` tells it (S176); `output_type` is the stream."""
+
+    timestamp: str
+    org_id: str
+    machine_name: str
+    instance_name: str
+    machine_version_id: str
+    output_type: str
+    log: str
+
+
+class LogBatch(Struct, frozen=True, rename="camel"):
+    """Some logs; `max_timestamp` is where to go on, and `from` itself if there are no more."""
+
+    max_timestamp: str
+    logs: list[LogLine]
+
+
+class AuditEntry(Struct, frozen=True, rename="camel"):
+    """Who did what to what, when, from where: of every write that is no event."""
+
+    at: str
+    who: str
+    action: str
+    what: str
+    address: str
+    request_id: str
+
+
+class Usage(Struct, frozen=True, rename="camel"):
+    """What an org has used in a month, such as `2027-01` (S194)."""
+
+    month: str
+    transitions: int
+    index_writes: int | float
+    reads: int
+
+
+class Info(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Who asks: a person or a key, in one org if that is certain, and what they may do there.
+
+    `act` is the auth context that machines see.
+    """
+
+    version: str
+    scopes: list[str]
+    act: dict[str, Any]
+    org_id: str | UnsetType = UNSET
+    user_id: str | UnsetType = UNSET
+    key_id: str | UnsetType = UNSET
+    email: str | UnsetType | None = UNSET
+
+
 class Page(Struct, Generic[T], frozen=True):
     """One page of a list; `cursor` asks for the next, None on the last."""
 

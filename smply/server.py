@@ -16,7 +16,7 @@ from smply.api import Audit, create_app
 from smply.clock import Clock
 from smply.directory import DataDirectory
 from smply.engine import Engine, EngineSettings
-from smply.identity import LocalIdentity
+from smply.identity import Identity, LocalIdentity
 from smply.models import LogEntry, Notice
 from smply.runtime import Log, Network, Runtime, RuntimeSettings, unenforced
 from smply.store import Overdue, Owner, Store, migrate, needs_migration, open_store
@@ -35,18 +35,19 @@ async def open_local(
     on_log: Callable[[LogEntry], None],
     on_notice: Callable[[Notice], None],
     network: str = "public",
+    *,
+    asks_for_tokens: bool = False,
 ) -> AsyncIterator[ASGIApp]:
     """The app of the local profile, on SQLite in `data_dir`; made if it is not there.
 
-    Every request is the owner's. `on_log` hears what machine code prints, `on_notice` what
-    happened of itself. `network` is whom machine code may talk to, as in SMPLY_NETWORK. At the end
-    begun actions have 5 s. Raises DataDirectoryError, and UsageError for a policy that is none.
+    Every request is the owner's, unless it `asks_for_tokens` as a server does. `on_log` hears what
+    machine code prints, `on_notice` what happened of itself. `network` is whom machine code may
+    talk to, as in SMPLY_NETWORK. At the end begun actions have 5 s. Raises DataDirectoryError, and
+    UsageError for a policy that is none.
     """
     settings = EngineSettings(deliver_on_read=True)
     async with open_directory(data_dir, clock, on_log, on_notice, network, settings) as opened:
-        yield create_app(
-            opened.engine, LocalIdentity(opened.owner, opened.access), opened.audit, LOCAL_URL
-        )
+        yield create_app(opened.engine, _identity(opened, asks_for_tokens), opened.audit, LOCAL_URL)
         overdue = opened.engine.instances.overdue_elsewhere(opened.owner.org)
         if overdue is not None:
             on_notice(Notice(_overdue_sentence(overdue)))
@@ -110,6 +111,14 @@ async def open_directory(
                     await engine.meter.flush()
             finally:
                 await store.close()
+
+
+def _identity(opened: Opened, asks_for_tokens: bool) -> Identity:
+    if not asks_for_tokens:
+        return LocalIdentity(opened.owner, opened.access)
+    from smply.identity import TokenIdentity
+
+    return TokenIdentity(opened.access())
 
 
 def _access(directory: DataDirectory, store: Store, clock: Clock) -> Access:

@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import uvicorn
@@ -17,6 +18,7 @@ import uvloop
 
 from smply.api import Asked, Manners, Metrics, Turnstile, around, create_app, hot_protocol
 from smply.clock import Clock
+from smply.contract import VERSION_HEADER
 from smply.directory import ServerLock, ServerMark, write_private
 from smply.engine import EngineSettings
 from smply.errors import InvalidParameter, UsageError
@@ -155,6 +157,7 @@ def _server(opened: Opened, access: Access, url: str, serving: Serving, heard: H
         access_log=False,
         lifespan="off",
         server_header=False,
+        headers=[(VERSION_HEADER, metadata.version("smply"))],
         proxy_headers=serving.trusted_proxy is not None,
         forwarded_allow_ips=serving.trusted_proxy or "",
         timeout_graceful_shutdown=GRACE_SECONDS,

@@ -34,6 +34,9 @@ PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "ci")
 TIMES = 10 if PROFILE == "long" else 1
 """How many examples the deep check draws for each one of the ordinary run."""
 
+# Nobody's own keyring: tests bring theirs.
+os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # So it is for whatever a shell runs in the background, and for all commands started here.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -20,9 +20,12 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"errors"},
     "clock": {"errors"},
     "directory": {"errors"},
-    "client": WORDS,
-    "cli": {"client", "config", "directory", "", *WORDS},
+    "profiles": {"contract", "directory", "errors"},
+    "connection": {"config", "directory", "profiles", "errors"},
+    "client": {"clock", *WORDS},
+    "cli": {"client", "config", "connection", "directory", "profiles", "", *WORDS},
     "serving": {"server", "api", "identity", "engine", "clock", "directory", "store", *WORDS},
+    "backups": {"identity", "store", "directory", *WORDS},
     "server": {"api", "identity", "engine", "runtime", "store", "clock", "directory", *WORDS},
     "api": {"engine", "identity", "clock", *WORDS},
     "identity": {"store", "clock", *WORDS},
@@ -37,6 +40,7 @@ ALLOWED: dict[str, set[str]] = {
 EXCEPTIONS: dict[str, set[str]] = {
     "cli/_connect.py": {"server", "clock"},
     "cli/_build.py": {"runtime"},
+    "cli/backup.py": {"backups"},
     "cli/serve.py": {"serving"},
     "cli/_voice.py": {"serving"},
 }
@@ -45,7 +49,7 @@ EXCEPTIONS: dict[str, set[str]] = {
 DRIVERS = {
     "apsw": {"store"}, "sqlite3": {"store"}, "subprocess": {"runtime", "cli"},
     "starlette": {"api", "server"}, "uvicorn": {"api", "serving"}, "uvloop": {"serving"},
-    "httpx": {"client", "cli"}, "httpcore": {"identity"}, "jwt": {"identity"},
+    "httpx": {"client", "cli"}, "httpcore": {"identity"}, "jwt": {"identity", "client"},
     "cryptography": {"identity"}, "jsonpath_rfc9535": {"identity"},
     "typer": {"cli"}, "rich": {"cli"},
     "time": {"clock", "runtime", "directory", "cli"},

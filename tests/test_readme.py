@@ -61,7 +61,7 @@ def test_the_machine_shown_is_the_example() -> None:
 
 
 def test_the_manual_is_short_enough_to_be_read() -> None:
-    assert len(MANUAL.read_text().splitlines()) <= 600
+    assert len(MANUAL.read_text().splitlines()) <= 640
 
 
 def test_every_command_is_in_the_manual() -> None:
@@ -71,7 +71,10 @@ def test_every_command_is_in_the_manual() -> None:
         "machines set-current", "machines delete", "machine-versions list", "machine-versions get",
         "machine-versions validate-bundle", "instances create", "instances send-event",
         "instances get", "instances list", "instances list-transitions", "instances set-status",
-        "instances delete", "completion",
+        "instances delete", "completion", "login", "logout", "whoami", "orgs list", "members list",
+        "invitations send", "keys create", "tokens generate", "tokens create", "profile show",
+        "identity-providers upsert", "token-providers upsert", "logs get", "audit list", "usage",
+        "billing", "api", "backup", "restore",
     ):  # fmt: skip
         assert f"smply {command}" in manual, command
 

@@ -16,9 +16,11 @@ from smply.api._wire import BODY_BYTES_MAX, error_answer, too_large
 from smply.api.audit import Audit
 from smply.api.outside import Asked, Manners, around
 from smply.api.turnstile import Turnstile
+from smply.contract import ORG_HEADER
 from smply.engine import Engine
 from smply.errors import ApiError, InvalidParameter, NotBuilt, NotFound
 from smply.identity import Actor, Identity
+from smply.ids import USER, show_id
 
 __all__ = [
     "Asked",
@@ -34,6 +36,7 @@ __all__ = [
 _Verb = Callable[..., Awaitable[Response]]
 _Answer = Callable[[Request], Awaitable[Response]]
 _CREDENTIAL = b"authorization"
+_ORG = ORG_HEADER.encode()
 _QUIET = Manners()
 _UPLOAD = "/code-uploads/{uploadId}"
 
@@ -128,7 +131,7 @@ class _Doors:
         return answer
 
     async def info(self, request: Request) -> Response:
-        return await info.get_info(request, self._actor(request, None))
+        return await info.get_info(request, self._identity.access, self._anybody(request))
 
     async def ready(self, request: Request) -> Response:
         return await info.get_readiness(request, self._engine)
@@ -171,6 +174,17 @@ class _Doors:
         """Note in the audit of an org what somebody did to it who was not let in there."""
         if (actor := getattr(request.state, "noted", None)) is not None:
             await self._audit.note(request, verb, actor)
+
+    def _anybody(self, request: Request) -> Actor:
+        """The caller; of a person who means no certain org at least who it is."""
+        headers = _headers(request)
+        try:
+            return self._identity.actor(headers)
+        except ApiError as exc:
+            if exc.code not in ("specify-org", "missing-org") or _ORG in headers:
+                raise
+            user = self._identity.person(headers)
+            return Actor(b"", b"{}", frozenset(), show_id(USER, user), user)
 
     def _actor(self, request: Request, scope: str | None) -> Actor:
         actor = self._identity.actor(_headers(request))

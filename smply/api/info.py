@@ -48,18 +48,20 @@ async def get_readiness(request: Request, engine: Engine) -> Response:
     return json_answer({"status": "ready"})
 
 
-async def get_info(request: Request, actor: Actor) -> Response:
-    """`GET /smply/info`: `{"version", "orgId", "userId"?, "keyId"?, "scopes", "act"}`."""
-    who = {"userId": actor.who} if actor.user is not None else {"keyId": actor.who}
-    return json_answer(
-        {
-            "version": _version(),
-            "orgId": show_id(ORG, actor.org),
-            **who,
-            "scopes": sorted(actor.scopes),
-            "act": msgspec.Raw(actor.auth),
-        }
-    )
+async def get_info(request: Request, access: Access, actor: Actor) -> Response:
+    """`GET /smply/info`: `{"version", "orgId"?, "userId", "email" | "keyId", "scopes", "act"}`.
+
+    The org is missing where a person is in several and means no certain one, or in none.
+    """
+    told: dict[str, Any] = {"version": _version()}
+    if actor.org:
+        told["orgId"] = show_id(ORG, actor.org)
+    if actor.user is not None:
+        told |= {"userId": actor.who, "email": access.accounts.get_email(actor.user)}
+    else:
+        told["keyId"] = actor.who
+    told |= {"scopes": sorted(actor.scopes), "act": msgspec.Raw(actor.auth)}
+    return json_answer(told)
 
 
 async def get_usage(request: Request, engine: Engine, actor: Actor) -> Response:

@@ -6,14 +6,31 @@ import inspect
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import redirect_stdout, suppress
 from typing import Annotated, Any
 
 import typer
 from typer.main import get_command
 
-from smply.cli import completion, instances, machines, quickstart, serve, versions
+from smply.cli import (
+    api,
+    backup,
+    completion,
+    instances,
+    keys,
+    login,
+    logs,
+    machines,
+    orgs,
+    people,
+    profile,
+    providers,
+    quickstart,
+    serve,
+    tokens,
+    versions,
+)
 from smply.cli._argv import Line, asks_for_json, command_table, rewrite
 from smply.cli._command import SETTINGS, global_parameters, version_text
 from smply.cli._errors import INTERRUPTED, USAGE, report
@@ -29,8 +46,15 @@ _PROGRAM = "smply"
 _VERSION_WORDS = ("--version", "-V", "--smply-version")
 
 
-def build_app() -> typer.Typer:
-    """The whole command line as a Typer app."""
+def build_app(words: Container[str] | None = None) -> typer.Typer:
+    """The whole command line as a Typer app; with `words`, of groups that they do not name no more
+    than the root's help tells."""
+
+    def add(group: typer.Typer, name: str, *, hidden: bool = False) -> None:
+        # To read the options of all commands takes 50 ms.
+        is_named = words is None or name in words
+        app.add_typer(group if is_named else _closed(group), name=name, hidden=hidden)
+
     app = typer.Typer(
         add_completion=False,
         rich_markup_mode=None,
@@ -38,15 +62,33 @@ def build_app() -> typer.Typer:
         context_settings=SETTINGS,
     )
     app.callback(invoke_without_command=True)(_root())
-    app.add_typer(machines.app, name="machines")
-    app.add_typer(versions.app, name="machine-versions")
-    app.add_typer(versions.app, name="versions", hidden=True)
-    app.add_typer(instances.app, name="instances")
-    app.add_typer(instances.app, name="machine-instances", hidden=True)
+    add(machines.app, "machines")
+    add(versions.app, "machine-versions")
+    add(versions.app, "versions", hidden=True)
+    add(instances.app, "instances")
+    add(instances.app, "machine-instances", hidden=True)
+    add(logs.logs, "logs")
+    add(profile.app, "profile")
+    login.declare(app)
+    add(orgs.app, "orgs")
+    add(keys.app, "keys")
+    add(tokens.app, "tokens")
+    add(people.members, "members")
+    add(people.invitations, "invitations")
+    add(providers.identity, "identity-providers")
+    add(providers.tokens, "token-providers")
+    add(logs.audit, "audit")
+    logs.declare(app)
+    api.declare(app)
     quickstart.declare(app, main)
     serve.declare(app)
+    backup.declare(app)
     completion.declare(app)
     return app
+
+
+def _closed(group: typer.Typer) -> typer.Typer:
+    return typer.Typer(help=group.info.help, context_settings=SETTINGS)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,7 +120,7 @@ def _run(args: list[str]) -> int:
     if completion_asked():
         completion.answer_shells()
         return _called(get_command(build_app()), args)
-    tree = get_command(build_app())
+    tree = get_command(build_app(args))
     table = command_table(tree)
     line = rewrite(args, table)
     refuse_command(line.words)
@@ -89,7 +131,8 @@ def _run(args: list[str]) -> int:
             refuse_values(line, table)
         return _called(*_found(tree, line))
     except typer.TyperException as exc:
-        raise usage_error(exc, line.words, table) from exc
+        # An option may belong to a command of another group.
+        raise usage_error(exc, line.words, command_table(get_command(build_app()))) from exc
 
 
 def _found(tree: Any, line: Line) -> tuple[Any, list[str], str]:

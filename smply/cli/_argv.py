@@ -112,7 +112,7 @@ def asks_for_json(argv: Sequence[str]) -> bool:
     return any(
         word in ("--json", "--fields", "--jq") or word.startswith(("--fields=", "--jq="))
         for word in argv
-    ) or any(word.startswith("--output=json") for word in [*argv, *words])
+    ) or any(word.startswith(("--output=json", "--output=yaml")) for word in [*argv, *words])
 
 
 def _option(rest: list[str], table: CommandRow) -> list[str]:

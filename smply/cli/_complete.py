@@ -7,17 +7,32 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
     from smply.client import AsyncClient
+    from smply.models import Page
+
+_PATIENCE_SECONDS = 2.0
+"""What a shell's prompt may wait for a server."""
 
 
 def views() -> list[str]:
     """What `--output` takes."""
-    return ["json", "tree", "table"]
+    return ["json", "jsonl", "yaml", "tree", "table"]
+
+
+def profiles() -> list[str]:
+    """Names of profiles."""
+    from smply.config import config_dir
+    from smply.profiles import Profiles
+
+    with suppress(Exception):
+        return Profiles(config_dir()).names()
+    return []
 
 
 def shells() -> list[str]:
@@ -32,59 +47,83 @@ def statuses() -> list[str]:
 
 def machines(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of machines."""
-
-    async def names(client: AsyncClient) -> Iterable[str]:
-        from smply.cli._connect import all_pages
-
-        return [machine.name for machine in await all_pages(client.machines.list)]
-
-    return _found(ctx, names)
+    return _listed(ctx, lambda client: client.machines.list, "name")
 
 
 def instances(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of the instances of the machine on the line."""
-
-    async def names(client: AsyncClient) -> Iterable[str]:
-        from smply.cli._connect import all_pages
-
-        machine = str(ctx.params.get("machine"))
-        found = await all_pages(lambda cursor: client.instances.list(machine, cursor))
-        return [instance.name for instance in found]
-
-    return _found(ctx, names)
+    machine = str(ctx.params.get("machine"))
+    return _listed(ctx, lambda client: partial(client.instances.list, machine), "name")
 
 
 def versions(ctx: typer.Context, incomplete: str) -> list[str]:
     """Ids of the versions of the machine on the line."""
+    machine = str(ctx.params.get("machine"))
+    return _listed(ctx, lambda client: partial(client.versions.list, machine), "id")
 
-    async def ids(client: AsyncClient) -> Iterable[str]:
+
+def orgs(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Ids of the orgs that one is in."""
+    return _listed(ctx, lambda client: client.orgs.list, "id")
+
+
+def keys(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Ids of the keys of the org."""
+    return _listed(ctx, lambda client: client.keys.list, "id")
+
+
+def tokens(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Ids of one's access tokens."""
+    return _listed(ctx, lambda client: client.tokens.list, "id")
+
+
+def members(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Ids of the members of the org."""
+    return _listed(ctx, lambda client: client.members.list, "user_id")
+
+
+def invitations(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Ids of the invitations that wait."""
+    return _listed(ctx, lambda client: client.invitations.list, "id")
+
+
+def _listed(
+    ctx: typer.Context,
+    pages: Callable[[AsyncClient], Callable[[str | None], Awaitable[Page[Any]]]],
+    name: str,
+) -> list[str]:
+    """A member of everything in a list."""
+
+    async def names(client: AsyncClient) -> Iterable[str]:
         from smply.cli._connect import all_pages
 
-        machine = str(ctx.params.get("machine"))
-        found = await all_pages(lambda cursor: client.versions.list(machine, cursor))
-        return [version.id for version in found]
+        return [getattr(item, name) for item in await all_pages(pages(client))]
 
-    return _found(ctx, ids)
+    return _found(ctx, names)
 
 
 def _found(ctx: typer.Context, ask: Callable[[AsyncClient], Awaitable[Iterable[str]]]) -> list[str]:
     import asyncio
 
     with suppress(Exception):
-        return list(asyncio.run(_asked(ctx.params.get("data_dir"), ask)))
+        return list(asyncio.run(_asked(ctx.params, ask)))
     return []
 
 
 async def _asked(
-    data_dir: Any, ask: Callable[[AsyncClient], Awaitable[Iterable[str]]]
+    params: dict[str, Any], ask: Callable[[AsyncClient], Awaitable[Iterable[str]]]
 ) -> Iterable[str]:
     from smply.cli._connect import open_client
     from smply.cli._output import Output, Wishes
     from smply.config import load_config
+    from smply.connection import Flags, connect
 
-    config = load_config(data_dir=data_dir)
+    told = [params.get(name) for name in ("profile", "api_url", "access_token", "org", "data_dir")]
+    config = load_config(data_dir=params.get("data_dir"))
+    connection = connect(Flags(*told), config)
     # To look at what there is must not make a data directory.
-    if not config.data_dir.is_dir():
+    if connection.is_local and not config.data_dir.is_dir():
         return []
-    async with open_client(config, Output(Wishes(quiet=True))) as client:
+    quiet = Output(Wishes(quiet=True))
+    async with open_client(config, connection, quiet, patience=_PATIENCE_SECONDS) as client:
         return await ask(client)

@@ -14,33 +14,41 @@ _ANSWER_MAX = 1_000
 """Letters of an answer that are looked at; an endless line would fill the memory."""
 
 
-def confirm(given: Given, warning: Sequence[str], name: str) -> None:
+def confirm(given: Given, warning: Sequence[str], name: str, *, piped: Sequence[str] = ()) -> None:
     """Go on only if the answer is this name, or `--yes` was given. Raises NotConfirmed.
 
-    A terminal is asked; what is piped in is taken as the answer. Commands ask before they run an
-    event loop, which would keep a Ctrl-C from them.
+    A terminal is asked; what is piped in is taken as the answer, and may be one of `piped` too:
+    what scripts of the npm tool answer. Commands ask before they run an event loop, which would
+    keep a Ctrl-C from them.
     """
     if given.yes:
         return
     typed = sys.stdin is not None and sys.stdin.isatty()
     if typed and not given.output.is_watched:
         raise _not_confirmed("nobody can see the question")
-    answer = ""
-    try:
-        given.output.question(warning, f"Type {name} to confirm:" if typed else None)
-        answer = _answer()
-    finally:
-        if typed and not answer.endswith("\n"):
-            given.output.end_line()
+    answer = ask(given, warning, f"Type {name} to confirm:" if typed else None)
     if not answer:
         raise _not_confirmed("there was no answer")
-    if answer.strip() != name:
+    if answer.strip() not in (name, *(() if typed else piped)):
         raise _not_confirmed(f'"{answer.strip()[:128]}" is not {name}')
+
+
+def ask(given: Given, warning: Sequence[str], prompt: str | None) -> str:
+    """The line that is typed or piped in, with its end; nothing at the end of input."""
+    answer = ""
+    try:
+        given.output.question(warning, prompt)
+        answer = _answer()
+    finally:
+        if prompt is not None and not answer.endswith("\n"):
+            given.output.end_line()
+    return answer
 
 
 def _answer() -> str:
     """A line of stdin; nothing at its end, or where there is none to read."""
-    if isinstance(sys.stdin, io.TextIOWrapper):
+    # Python allows it before the first line is read, and not again.
+    if isinstance(sys.stdin, io.TextIOWrapper) and sys.stdin.errors != "backslashreplace":
         sys.stdin.reconfigure(errors="backslashreplace")
     if sys.stdin is None:
         return ""

@@ -6,10 +6,12 @@ import difflib
 import re
 from dataclasses import dataclass
 
+from smply.contract import ORG_HEADER
 from smply.errors import (
     ApiError,
     NoAnswer,
     NotConfirmed,
+    NotSignedIn,
     SmplyError,
     UsageError,
 )
@@ -20,6 +22,7 @@ INTERRUPTED = 130
 _STATUS_OF_KIND: tuple[tuple[type[SmplyError], int], ...] = (
     (UsageError, USAGE),
     (NotConfirmed, 3),
+    (NotSignedIn, 4),
     (NoAnswer, 7),
 )
 _STATUS_OF_HTTP = {401: 4, 403: 4, 404: 5, 409: 6, 412: 6, 504: 7}
@@ -36,6 +39,8 @@ class Subject:
     instance: str | None = None
     version: str | None = None
     event: bool = False
+    token: bool = False
+    """Whether it asked with a token of its own, `--token`."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Report:
     message: str
     hint: str | None
     exit_status: int
+    request_id: str | None = None
 
     @property
     def sentence(self) -> str:
@@ -60,8 +66,13 @@ def report(error: Exception, subject: Subject = Subject()) -> Report:
     """What is said of an error that met a command."""
     if not isinstance(error, SmplyError):
         error = _known(error)
-    hint = error.hint or _hint(error, subject)
-    return Report(error.code, error.message, hint, exit_status(error))
+    hint = error.hint or _hint(error, subject) or _log_hint(error)
+    if isinstance(error, NoAnswer) and not error.was_sent:
+        hint = f"{hint} (smply profile show says which server is asked)"
+    request_id = getattr(error, "request_id", None)
+    # A server names the header by which the flag travels.
+    message = error.message.replace(ORG_HEADER, "--org")
+    return Report(error.code, message, hint, exit_status(error), request_id)
 
 
 def exit_status(error: SmplyError) -> int:
@@ -81,6 +92,13 @@ def shortened(evidence: list[str]) -> tuple[list[str], bool]:
 def nearest(word: str, known: list[str]) -> str | None:
     """The known word that was probably meant."""
     return next(iter(difflib.get_close_matches(word.lower(), known, n=1)), None)
+
+
+def _log_hint(error: SmplyError) -> str | None:
+    """Where whoever runs the server finds what it has met (F34)."""
+    if isinstance(error, ApiError) and error.status >= 500 and error.request_id is not None:
+        return f"the server's log has it under {error.request_id}"
+    return None
 
 
 def _hint(error: SmplyError, subject: Subject) -> str | None:
@@ -107,13 +125,29 @@ def _hints(subject: Subject) -> dict[tuple[str, str | None], str]:
         ("invalid-parameter", "machineVersionId"): publish,
         ("invalid-parameter", "event"): "send an event of the machine's own",
         ("invalid-parameter", "context"): "keep in the context only what the machine needs",
-        ("rejected-by-machine-authorizer", None): "--auth-context sets what the machine sees",
+        ("rejected-by-machine-authorizer", None): (
+            "the machine sees the token's claims: smply tokens generate --claims"
+            if subject.token
+            else "--auth-context sets what the machine sees"
+        ),
         ("machine-error", None): (
             "the event was not taken: send another, or mend the machine"
             if subject.event
             else "mend the machine, or give it another context"
         ),
         ("not-implemented", None): "the README says what a machine may use so far",
+        ("missing-user", None): (
+            "smply tokens generate makes another token"
+            if subject.token
+            else "smply login signs in; smply profile show says who asks, and where"
+        ),
+        ("specify-org", None): "smply orgs list, then --org ID or smply orgs default set --org ID",
+        ("missing-org", None): "smply orgs create --name NAME, or an invitation to one",
+        ("missing-org", ORG_HEADER): (
+            "smply orgs list shows yours; smply profile show which is meant"
+        ),
+        ("invalid-parameter", "keyId"): "smply keys list",
+        ("invalid-parameter", "scopes"): "smply keys create --help names them",
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -34,7 +34,38 @@ def interruptible(handler: _Handler = signal.default_int_handler) -> Iterator[No
         signal.signal(signal.SIGINT, before)
 
 
-async def attended(work: Awaitable[T]) -> T:
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's work in a loop of its own, and be told of Ctrl-C as KeyboardInterrupt.
+
+    A loop that is interrupted while it is made complains when it is thrown away.
+    """
+    with _put_off() as heard:
+        import asyncio
+
+        runner, watched = asyncio.Runner(), _attended(work)
+        runner.get_loop()
+    try:
+        if heard:
+            raise KeyboardInterrupt
+        return runner.run(watched)
+    except KeyboardInterrupt:
+        # It may not have begun yet, of which Python would warn.
+        watched.close()
+        work.close()
+        raise
+    finally:
+        runner.close()
+
+
+@contextmanager
+def _put_off() -> Iterator[list[int]]:
+    """Take note of Ctrl-C instead of being interrupted by it."""
+    heard: list[int] = []
+    with interruptible(lambda number, frame: heard.append(number)):
+        yield heard
+
+
+async def _attended(work: Awaitable[T]) -> T:
     """Run a command. What it had asked for when Ctrl-C came is then nobody's, and no error."""
     import asyncio
 

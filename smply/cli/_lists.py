@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import UNSET
@@ -28,6 +28,9 @@ from smply.models import (
     Version,
     VersionDetail,
 )
+
+Fact = str | Sequence[str] | None
+"""What is said of a label, in a line or several."""
 
 
 def machine_list(machines: Sequence[MachineSummary], frame: Frame) -> list[Text]:
@@ -97,6 +100,22 @@ def version_detail(
     }
     rows = [[Text(label, style="dim"), fact] for label, fact in facts.items()]
     return columns_of(rows, frame.width, frame.marks.ellipsis, gap=3)
+
+
+def fact_lines(facts: Mapping[str, Fact], frame: Frame) -> list[Text]:
+    """Labels and what they say, one a line or several; nothing is said of what is None."""
+    rows = [
+        [Text(label if first else "", style="dim"), Text(harmless(each))]
+        for label, fact in facts.items()
+        if fact is not None
+        for first, each in _numbered(fact)
+    ]
+    return columns_of(rows, frame.width, frame.marks.ellipsis, gap=3)
+
+
+def _numbered(fact: str | Sequence[str]) -> list[tuple[bool, str]]:
+    lines = [fact] if isinstance(fact, str) else fact
+    return [(at == 0, line) for at, line in enumerate(lines)]
 
 
 def instance_list(instances: Sequence[InstanceSummary], frame: Frame) -> list[Text]:

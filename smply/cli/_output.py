@@ -23,12 +23,44 @@ if TYPE_CHECKING:
 
     from smply.models import LogEntry, Notice
 
-_SPINNER_AFTER_SECONDS = 1.0
 _VERB_WIDTH = 11
 _WIDTH = 80
 _IN_ASCII = str.maketrans({"│": "|", "…": "...", "→": "->"})
 _INDENT = " " * 7
 """Below `error: ` and `hint:  `."""
+
+
+class Progress:
+    """A spinner with a text, and a bar once it is known how much there is; silent without a
+    console."""
+
+    def __init__(self, console: Console | None, text: str) -> None:
+        self._live: Any = None
+        if console is None:
+            return
+        from rich import progress
+
+        self._live = progress.Progress(
+            progress.SpinnerColumn(), progress.TextColumn("{task.description}"),
+            console=console, transient=True,
+        )  # fmt: skip
+        self._task = self._live.add_task(text, total=None)
+        self._live.start()
+
+    def tell(self, done: int, total: int) -> None:
+        """So many bytes of so many."""
+        if self._live is None:
+            return
+        if len(self._live.columns) == 2:
+            from rich import progress
+
+            self._live.columns += (progress.BarColumn(), progress.DownloadColumn())
+        self._live.update(self._task, completed=done, total=total)
+
+    def stop(self) -> None:
+        """It leaves nothing behind."""
+        if self._live is not None:
+            self._live.stop()
 
 
 class ReaderGone(Exception):
@@ -37,17 +69,27 @@ class ReaderGone(Exception):
 
 @dataclass(frozen=True)
 class Wishes:
-    """What was asked of the output; `view` is `json`, `tree`, `table` or None for what fits."""
+    """What was asked of the output; `view` is `json`, `tree`, `table` … or None for what fits.
+
+    `named` is the member by which the things of the answer are known, if they have names; several
+    of them, with spaces, where it takes these.
+    """
 
     view: str | None = None
     fields: tuple[str, ...] = ()
     jq: str | None = None
     quiet: bool = False
+    named: str | None = None
 
     @property
     def json(self) -> bool:
-        """Whether JSON was asked for, errors included."""
-        return self.view == "json" or bool(self.fields) or self.jq is not None
+        """Whether JSON was asked for, or what is read like it; errors are JSON then too."""
+        return self.view in ("json", "jsonl", "yaml") or bool(self.fields) or self.jq is not None
+
+    @property
+    def names(self) -> bool:
+        """Whether names alone were asked for."""
+        return self.quiet and self.named is not None and self.view is None and not self.json
 
 
 @contextmanager
@@ -65,6 +107,9 @@ def writing() -> Iterator[None]:
 class Output:
     """Writes a command's answer, remarks and errors, for people or for programs."""
 
+    PATIENCE_SECONDS = 1.0
+    """What may take so long is not worth a line."""
+
     def __init__(
         self,
         wishes: Wishes = Wishes(),
@@ -77,34 +122,65 @@ class Output:
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr
         self._width = width
-        self.for_people = not wishes.json and (wishes.view is not None or self._stdout.isatty())
+        watched = wishes.view is not None or self._stdout.isatty()
+        self.for_people = watched and not wishes.json and not wishes.names
 
     # Data.
 
     def json(self, value: Any) -> None:
-        """Print a value as the npm tool does: JSON with two spaces, UTF-8 as it is."""
+        """Print a value for programs: JSON with two spaces as the npm tool does, UTF-8 as it is;
+        or a line for each of its items, or YAML, or their names alone."""
         from smply.cli._shapes import plain
 
         value = plain(value)
+        if self._wishes.names:
+            self._names(value)
+            return
         if self._wishes.fields:
             value = self._picked(value, self._wishes.fields)
         if self._wishes.jq is None:
-            self._data(self._text_of(value))
+            self._formatted(value)
             return
         from smply.cli._select import run_jq
 
         with interruptible():
             for result in run_jq(self._wishes.jq, value):
-                self._data(result if isinstance(result, str) else self._text_of(result))
+                self._data(result) if isinstance(result, str) else self._formatted(result)
+
+    def secrets(self, value: Any) -> None:
+        """Print a value that is told this once: after an empty line, where it is JSON in a pipe.
+
+        Callers of the npm tool skip the line that it begins with (W3); an empty one is JSON too.
+        """
+        plain_json = self._wishes.view in (None, "json") and not self._wishes.fields
+        if plain_json and self._wishes.jq is None and not self._wishes.names:
+            self._data("")
+        self.json(value)
 
     def text(self, text: str, *, dim: bool = False) -> None:
         """Print a text as it is."""
         self._data(self._paint(text, self._stdout, dim=dim))
 
+    def bytes(self, content: bytes) -> None:
+        """Write what is no text of ours as it is."""
+        with writing(), interruptible():
+            binary = getattr(self._stdout, "buffer", None)
+            if binary is None:
+                self._stdout.write(content.decode(errors="backslashreplace"))
+            else:
+                self._stdout.flush()
+                binary.write(content)
+            self._stdout.flush()
+
     @property
     def asked_for_json(self) -> bool:
         """Whether JSON was asked for by an option."""
         return self._wishes.json
+
+    @property
+    def in_lines(self) -> bool:
+        """Whether each item of a list goes onto a line of its own."""
+        return self._wishes.view == "jsonl"
 
     def lines(self, draw: Callable[[Frame], Iterable[Text]], now: int) -> None:
         """Print what `draw` makes of the screen there is; `now` in milliseconds of the epoch."""
@@ -120,6 +196,24 @@ class Output:
     def marks(self) -> Marks:
         """The signs that stdout can show."""
         return UNICODE if _speaks_utf8(self._stdout) else ASCII
+
+    def _names(self, value: Any) -> None:
+        for item in value if isinstance(value, list) else [value]:
+            names = (self._wishes.named or "").split()
+            self._data(" ".join(str(item[name]) for name in names if name in item))
+
+    def _formatted(self, value: Any) -> None:
+        if self._wishes.view == "yaml":
+            import yaml
+
+            kept = _speaks_utf8(self._stdout)
+            text = yaml.safe_dump(value, sort_keys=False, allow_unicode=kept, width=1_000)
+            self._data(text.removesuffix("\n...\n").removesuffix("\n"))
+        elif self._wishes.view == "jsonl":
+            for item in value if isinstance(value, list) else [value]:
+                self._data(self._text_of(item, indent=None))
+        else:
+            self._data(self._text_of(value))
 
     # Everything else.
 
@@ -178,6 +272,8 @@ class Output:
         """Say what went wrong, as one object where JSON was asked for."""
         if self._wishes.json:
             fields = {"code": report.code, "message": report.message, "hint": report.hint}
+            if report.request_id is not None:
+                fields["requestId"] = report.request_id
             self._tell(_json({"error": fields}, ascii_only=not _speaks_utf8(self._stderr)))
             return
         evidence, cut = shortened(report.evidence)
@@ -194,18 +290,24 @@ class Output:
     @asynccontextmanager
     async def waiting(self, text: str) -> AsyncIterator[None]:
         """A spinner for what takes over a second; gone afterwards."""
-        if self._wishes.quiet or self._wishes.json or not self._stderr.isatty():
-            yield
-            return
         import asyncio
 
-        status = self._console(self._stderr).status(text)
-        timer = asyncio.get_running_loop().call_later(_SPINNER_AFTER_SECONDS, status.start)
+        shown: list[Progress] = []
+        timer = asyncio.get_running_loop().call_later(
+            self.PATIENCE_SECONDS, lambda: shown.append(self.progress(text))
+        )
         try:
             yield
         finally:
             timer.cancel()
-            status.stop()
+            for each in shown:
+                each.stop()
+
+    def progress(self, text: str) -> Progress:
+        """A line that says what is being waited for, on a terminal; gone when it is stopped."""
+        if self._wishes.quiet or self._wishes.json or not self._stderr.isatty():
+            return Progress(None, text)
+        return Progress(self._console(self._stderr), text)
 
     # The streams.
 
@@ -233,8 +335,8 @@ class Output:
             self.remark(f"the answer has no field {name}")
         return value
 
-    def _text_of(self, value: Any) -> str:
-        return _json(value, ascii_only=not _speaks_utf8(self._stdout))
+    def _text_of(self, value: Any, indent: int | None = 2) -> str:
+        return _json(value, ascii_only=not _speaks_utf8(self._stdout), indent=indent)
 
     def _console(self, stream: TextIO, *, terminal: bool | None = None) -> Console:
         from rich.console import Console
@@ -275,8 +377,8 @@ class Output:
         return line if len(line) <= width else line[: width - 1] + "…"
 
 
-def _json(value: Any, *, ascii_only: bool) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=ascii_only)
+def _json(value: Any, *, ascii_only: bool, indent: int | None = 2) -> str:
+    return json.dumps(value, indent=indent, ensure_ascii=ascii_only)
 
 
 def _speaks_utf8(stream: TextIO) -> bool:

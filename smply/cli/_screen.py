@@ -21,9 +21,10 @@ from smply.cli._text import (
     harmless,
     milliseconds,
     short_id,
+    state_words,
 )
 from smply.cli._tree import Look, Node, active_ids, tree
-from smply.models import InstanceDetail, Timer
+from smply.models import InstanceDetail, State, Timer
 
 _LABEL = 10
 """Columns of the words `takes`, `waiting`, `public`, `private`."""
@@ -56,6 +57,20 @@ def instance_screen(subject: Subject, frame: Frame) -> list[Text]:
     changed = f"changed {ago(subject.detail.ts, frame.now)}"
     head = beside(_name(subject), _facts(subject, frame, changed))
     return [fitted_or_whole(head, frame.width, frame.marks.ellipsis), *_rest(subject, frame)]
+
+
+def state_screen(machine: str, name: str, state: State, frame: Frame) -> list[Text]:
+    """What somebody sees who may not look inside: where an instance is, and its public context."""
+    words = f"{state_words(state.state)}{', done' if state.done else ''}"
+    changed = f"{machine} {frame.marks.dot} changed {ago(state.ts, frame.now)}"
+    head = beside(Text(name + " " * _GAP, style="bold"), Text(changed, style="dim"))
+    context = {} if state.public_context is UNSET else state.public_context
+    rows = [[Text(words, style="bold green"), Text(" ".join(map(harmless, state.tags)), "dim")]]
+    return [
+        fitted_or_whole(head, frame.width, frame.marks.ellipsis),
+        *_block("state", rows, frame),
+        *_values("public", context, "", frame, apart=True),
+    ]
 
 
 def change_screen(subject: Subject, change: Change, frame: Frame) -> list[Text]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from smply.models import Machine, Version, VersionDetail
+from smply.models import Machine, TokenProvider, Version, VersionDetail
 
 
 def plain(value: Any) -> Any:
@@ -38,3 +38,9 @@ def created_machine_json(name: str, current: Version | None) -> dict[str, Any]:
     if current is None:
         return {"name": name}
     return {"name": name, "currentVersion": {"machineVersionId": current.id, **plain(current)}}
+
+
+def token_provider_json(provider: TokenProvider) -> dict[str, Any]:
+    """As the API tells it; `name` is what some callers look for (W5)."""
+    facts: dict[str, Any] = plain(provider)
+    return {**facts, "name": provider.service}

@@ -13,10 +13,14 @@ _WIDTH_MIN = 4
 
 @dataclass(frozen=True)
 class Column:
-    """A heading, and whether its cells are numbers, which stand to the right."""
+    """A heading, and whether its cells are numbers, which stand to the right.
+
+    One that is `whole` gives way last: the next command needs what it holds.
+    """
 
     heading: str
     right: bool = False
+    whole: bool = False
 
 
 def beside(*parts: Text) -> Text:
@@ -29,7 +33,10 @@ def table(
 ) -> list[Text]:
     """A list as lines: headings dim and in capitals, no frame, one space before each line."""
     headings = [Text(column.heading, style="dim") for column in columns]
-    lines = columns_of([headings, *rows], width - 1, ellipsis, [c.right for c in columns])
+    lines = columns_of(
+        [headings, *rows], width - 1, ellipsis, [c.right for c in columns],
+        whole=[c.whole for c in columns],
+    )  # fmt: skip
     return [beside(Text(" "), line) for line in lines]
 
 
@@ -39,6 +46,7 @@ def columns_of(
     ellipsis: str,
     right: Sequence[bool] = (),
     gap: int = 2,
+    whole: Sequence[bool] = (),
 ) -> list[Text]:
     """Rows of equally many cells as lines whose columns stand below each other.
 
@@ -47,10 +55,10 @@ def columns_of(
     if not rows:
         return []
     wanted = [max(cell_len(row[i].plain) for row in rows) for i in range(len(rows[0]))]
-    widths = _fitting(wanted, width, gap)
+    widths = _fitting(wanted, width, gap, whole)
     if _width(widths, gap) > width:
         gap = 1
-        widths = _fitting(wanted, width, gap)
+        widths = _fitting(wanted, width, gap, whole)
     lines = [_line(row, widths, ellipsis, right, gap) for row in rows]
     return [fitted_or_whole(line, width, ellipsis) for line in lines]
 
@@ -59,14 +67,16 @@ def _width(widths: Sequence[int], gap: int) -> int:
     return sum(widths) + gap * (sum(1 for width in widths if width) - 1)
 
 
-def _fitting(widths: list[int], width: int, gap: int) -> list[int]:
-    """The widths, the widest made smaller until the line fits."""
+def _fitting(widths: list[int], width: int, gap: int, whole: Sequence[bool]) -> list[int]:
+    """The widths, the widest made smaller until the line fits; whole columns after all others."""
     widths = list(widths)
-    while _width(widths, gap) > width:
-        at = max(range(len(widths)), key=widths.__getitem__)
-        if widths[at] <= _WIDTH_MIN:
-            break
-        widths[at] -= 1
+    first = [at for at in range(len(widths)) if not (whole and whole[at])]
+    for giving in (first, range(len(widths))):
+        while giving and _width(widths, gap) > width:
+            at = max(giving, key=widths.__getitem__)
+            if widths[at] <= _WIDTH_MIN:
+                break
+            widths[at] -= 1
     return widths
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from smply.cli import _complete
+from smply.cli._answers import show_list, tell
 from smply.cli._command import SETTINGS, Given, command
 from smply.cli._connect import all_pages
-from smply.cli._not_built import refuse_token
 from smply.cli._options import (
+    Acting,
     AuthContext,
     InstanceName,
     MachineName,
@@ -19,16 +21,16 @@ from smply.cli._options import (
     Token,
     Unfold,
     VersionId,
-    auth_context,
+    acting,
     event_of,
     json_object,
 )
-from smply.errors import UsageError
+from smply.errors import Forbidden, UsageError
 
 if TYPE_CHECKING:
     from smply.cli._screen import Subject
     from smply.client import AsyncClient
-    from smply.models import InstanceDetail
+    from smply.models import InstanceDetail, State
 
 app = typer.Typer(help="Instances: living copies of a machine.", context_settings=SETTINGS)
 
@@ -40,9 +42,7 @@ Event = Annotated[
     str,
     typer.Option("--event", "-e", metavar="EVENT", help="Its name, or JSON if it begins with {."),
 ]
-Public = Annotated[
-    bool, typer.Option("--public", help="Read as a user does: allowRead is asked (F20).")
-]
+Public = Annotated[bool, typer.Option("--public", help="Read as a user does: allowRead is asked.")]
 
 
 def _checked_status(value: str) -> str:
@@ -78,16 +78,17 @@ async def create(
 ) -> None:
     """Create an instance and make its initial transition.
 
-    smply instances create -m checkout -i order-1042 --auth-context '{"sub": "u_12"}'
+    smply instances create -m checkout -i order-1042 -a '{"sub": "u_12"}'
     """
-    act = auth_context(auth, token)
+    who = acting(auth, token)
     initial = json_object("--context", context)
-    async with given.client() as client:
+    async with given.client(token=who.token) as client:
         state = await client.instances.create(
-            machine, instance, context=initial, version=version, act=act
+            machine, instance, context=initial, version=version, act=who.act
         )
         if given.output.for_people:
-            await _show(given, client, machine, instance, unfold=unfold)
+            inside = None if who.token else await _subject(client, machine, instance, unfold=unfold)
+            _show(given, (machine, instance), state, inside)
         else:
             given.output.json(state)
 
@@ -104,20 +105,27 @@ async def send_event(
 ) -> None:
     """Send an event to an instance; the answer is the state once it has settled.
 
-    smply instances send-event -m checkout -i order-1042 -e pay --auth-context '{"sub": "u_12"}'
+    smply instances send-event -m checkout -i order-42 -e pay -a '{"sub": "u_1"}'
     """
-    act = auth_context(auth, token)
+    who = acting(auth, token)
     sent = event_of(event)
-    async with given.client() as client:
-        if not given.output.for_people:
-            given.output.json(await client.instances.send(machine, instance, sent, act=act))
-            return
-        before = await client.instances.inspect(machine, instance)
+    async with given.client(token=who.token) as client:
+        before = None
+        if given.output.for_people and who.token is None:
+            before = await _inside(client, machine, instance)
         begun = given.clock.monotonic()
-        await client.instances.send(machine, instance, sent, act=act)
+        state = await client.instances.send(machine, instance, sent, act=who.act)
         elapsed = round((given.clock.monotonic() - begun) * 1000)
-        after = await _subject(client, machine, instance, unfold=unfold)
-        _show_change(given, before, after, sent, elapsed)
+        if not given.output.for_people:
+            given.output.json(state)
+        elif before is None:
+            _show(given, (machine, instance), state)
+        else:
+            after = await _subject(client, machine, instance, unfold=unfold)
+            if after is None:
+                _show(given, (machine, instance), state)
+            else:
+                _show_change(given, before, after, sent, elapsed)
 
 
 @command(app, "get", view="tree")
@@ -134,38 +142,50 @@ async def get(
 
     smply instances get -m checkout -i order-1042
     """
-    refuse_token(token)
-    act = auth_context(auth, token) if public else None
-    if not public and auth is not None:
-        raise UsageError("--auth-context is for --public", hint="--public reads as a user does")
-    async with given.client() as client:
-        if public:
-            state = await client.instances.get(machine, instance, act=act)
-            if not given.output.for_people:
-                given.output.json(state)
-                return
-        elif not given.output.for_people:
-            given.output.json(await client.instances.get_admin(machine, instance))
+    if not public and (auth is not None or token is not None):
+        option = "--auth-context" if token is None else "--token"
+        raise UsageError(f"{option} is for --public", hint="--public reads as a user does")
+    who = acting(auth, token) if public else Acting()
+    async with given.client(token=who.token) as client:
+        if not public:
+            await _get_all(given, client, machine, instance, unfold=unfold)
             return
-        await _show(given, client, machine, instance, public=public, unfold=unfold)
+        state = await client.instances.get(machine, instance, act=who.act)
+        if given.output.for_people:
+            inside = None
+            if who.token is None:
+                inside = await _subject(client, machine, instance, public=True, unfold=unfold)
+            _show(given, (machine, instance), state, inside)
+        else:
+            given.output.json(state)
 
 
-@command(app, "list", view="table")
+async def _get_all(
+    given: Given, client: AsyncClient, machine: str, instance: str, *, unfold: bool
+) -> None:
+    """What administrators see (F20)."""
+    if not given.output.for_people:
+        given.output.json(await client.instances.get_admin(machine, instance))
+        return
+    detail = await client.instances.inspect(machine, instance)
+    version = await client.versions.get(machine, detail.machine_version.id)
+    from smply.cli._screen import Subject, instance_screen
+
+    subject = Subject(machine, instance, detail, version.definition, unfold=unfold)
+    given.output.lines(lambda frame: instance_screen(subject, frame), given.clock.now())
+
+
+@command(app, "list", view="table", named="name")
 async def list_instances(given: Given, machine: MachineName) -> None:
     """List a machine's instances."""
     async with given.client() as client:
         instances = await all_pages(lambda cursor: client.instances.list(machine, cursor))
-    if not given.output.for_people:
-        given.output.json(instances)
-    elif instances:
-        from smply.cli._lists import instance_list
+    from smply.cli._lists import instance_list
 
-        given.output.lines(lambda frame: instance_list(instances, frame), given.clock.now())
-    else:
-        given.output.empty(
-            f"{machine} has no instances yet",
-            f'smply instances create -m {machine} -i NAME --auth-context \'{{"sub": "…"}}\'',
-        )
+    show_list(
+        given, instances, instance_list, f"{machine} has no instances yet",
+        f'smply instances create -m {machine} -i NAME --auth-context \'{{"sub": "…"}}\'',
+    )  # fmt: skip
 
 
 @command(app, "list-transitions", view="table")
@@ -175,15 +195,12 @@ async def list_transitions(given: Given, machine: MachineName, instance: Instanc
         transitions = await all_pages(
             lambda cursor: client.instances.transitions(machine, instance, cursor)
         )
-    if given.output.for_people:
-        from smply.cli._lists import transition_list
+    from smply.cli._lists import transition_list
 
-        given.output.lines(lambda frame: transition_list(transitions, frame), given.clock.now())
-    else:
-        given.output.json(transitions)
+    show_list(given, transitions, transition_list, "", "")
 
 
-@command(app, "set-status", view=None)
+@command(app, "set-status", view=None, named="name")
 def set_status(
     given: Given, machine: MachineName, instance: InstanceName, status: Status
 ) -> Coroutine[Any, Any, None]:
@@ -207,17 +224,14 @@ def set_status(
 async def _set_status(given: Given, machine: str, instance: str, status: str) -> None:
     async with given.client() as client:
         await client.instances.set_status(machine, instance, status)
-    if not given.output.for_people:
-        given.output.json({"name": instance, "status": status})
-    elif status == "paused":
-        given.output.step("Paused", f"{instance} of {machine}")
-        given.output.next(f"smply instances set-status -m {machine} -i {instance} -s running")
-    else:
-        given.output.step("Resumed", f"{instance} of {machine}")
-        given.output.next(f"smply instances get -m {machine} -i {instance}")
+    verb = "Paused" if status == "paused" else "Resumed"
+    again = f"smply instances set-status -m {machine} -i {instance} -s running"
+    look = f"smply instances get -m {machine} -i {instance}"
+    value = {"name": instance, "status": status}
+    tell(given, verb, f"{instance} of {machine}", value, again if verb == "Paused" else look)
 
 
-@command(app, "delete", view=None)
+@command(app, "delete", view=None, named="name")
 def delete(given: Given, machine: MachineName, instance: InstanceName) -> Coroutine[Any, Any, None]:
     """Delete an instance with its history; asks for its name.
 
@@ -237,36 +251,43 @@ def delete(given: Given, machine: MachineName, instance: InstanceName) -> Corout
 async def _delete(given: Given, machine: str, instance: str) -> None:
     async with given.client() as client:
         await client.instances.delete(machine, instance)
-    if given.output.for_people:
-        given.output.step("Deleted", f"{instance} of {machine}")
-    else:
-        given.output.json({"name": instance, "deleted": True})
+    tell(given, "Deleted", f"{instance} of {machine}", {"name": instance, "deleted": True})
+
+
+async def _inside(client: AsyncClient, machine: str, instance: str) -> InstanceDetail | None:
+    """An instance as administrators see it; None for who is none, who sees its state alone."""
+    with suppress(Forbidden):
+        return await client.instances.inspect(machine, instance)
+    return None
 
 
 async def _subject(
     client: AsyncClient, machine: str, instance: str, *, public: bool = False, unfold: bool = False
-) -> Subject:
-    """An instance as it is now, with the definition of its version."""
+) -> Subject | None:
+    """The same with the definition of its version."""
     from smply.cli._screen import Subject
 
-    detail = await client.instances.inspect(machine, instance)
-    version = await client.versions.get(machine, detail.machine_version.id)
-    return Subject(machine, instance, detail, version.definition, public=public, unfold=unfold)
+    detail = await _inside(client, machine, instance)
+    if detail is None:
+        return None
+    with suppress(Forbidden):
+        version = await client.versions.get(machine, detail.machine_version.id)
+        return Subject(machine, instance, detail, version.definition, public=public, unfold=unfold)
+    return None
 
 
-async def _show(
-    given: Given,
-    client: AsyncClient,
-    machine: str,
-    instance: str,
-    *,
-    public: bool = False,
-    unfold: bool = False,
+def _show(
+    given: Given, where: tuple[str, str], state: State, inside: Subject | None = None
 ) -> None:
-    from smply.cli._screen import instance_screen
+    """The screen of an instance, or of its state for who may not look inside."""
+    from smply.cli._screen import instance_screen, state_screen
 
-    subject = await _subject(client, machine, instance, public=public, unfold=unfold)
-    given.output.lines(lambda frame: instance_screen(subject, frame), given.clock.now())
+    given.output.lines(
+        lambda frame: (
+            state_screen(*where, state, frame) if inside is None else instance_screen(inside, frame)
+        ),
+        given.clock.now(),
+    )
 
 
 def _show_change(

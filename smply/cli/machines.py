@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from smply.cli._answers import show_list, tell
 from smply.cli._command import SETTINGS, Given, command
 from smply.cli._connect import all_pages
 from smply.cli._interrupt import to_its_end
@@ -43,7 +44,7 @@ VersionReference = Annotated[
 ]
 
 
-@command(app, "create", view="tree")
+@command(app, "create", view="tree", named="name")
 async def create(
     given: Given,
     machine: NewMachineName,
@@ -102,22 +103,23 @@ def _tell(output: Output, machine: str, current: Version | None) -> None:
         output.next(f"smply instances create -m {machine} -i NAME --auth-context '{EXAMPLE}'")
 
 
-@command(app, "list", view="table")
+@command(app, "list", view="table", named="name")
 async def list_machines(given: Given) -> None:
     """List all machines."""
     async with given.client() as client:
         machines = await all_pages(client.machines.list)
-    if not given.output.for_people:
-        given.output.json(machines)
-    elif machines:
-        from smply.cli._lists import machine_list
+    from smply.cli._lists import machine_list
 
-        given.output.lines(lambda frame: machine_list(machines, frame), given.clock.now())
-    else:
-        given.output.empty("no machines yet", "smply machines create -m NAME --node FILE")
+    show_list(
+        given,
+        machines,
+        machine_list,
+        "no machines yet",
+        "smply machines create -m NAME --node FILE",
+    )
 
 
-@command(app, "get", view="tree")
+@command(app, "get", view="tree", named="name")
 async def get(given: Given, machine: MachineName) -> None:
     """Show a machine and its current version."""
     async with given.client() as client:
@@ -132,7 +134,7 @@ async def get(given: Given, machine: MachineName) -> None:
         given.output.json(machine_json(machine, found))
 
 
-@command(app, "set-current", view=None)
+@command(app, "set-current", view=None, named="name")
 async def set_current(given: Given, machine: MachineName, version: ExistingVersion) -> None:
     """Make an existing version current: new instances get it.
 
@@ -150,7 +152,7 @@ async def set_current(given: Given, machine: MachineName, version: ExistingVersi
         given.output.json(created_machine_json(machine, found.current_version or None))
 
 
-@command(app, "delete", view=None)
+@command(app, "delete", view=None, named="name")
 def delete(given: Given, machine: MachineName) -> Coroutine[Any, Any, None]:
     """Delete a machine with its versions; asks for its name.
 
@@ -170,7 +172,5 @@ def delete(given: Given, machine: MachineName) -> Coroutine[Any, Any, None]:
 async def _delete(given: Given, machine: str) -> None:
     async with given.client() as client:
         await client.machines.delete(machine)
-    if given.output.for_people:
-        given.output.step("Deleted", f"{machine}, with its versions")
-    else:
-        given.output.json({"name": machine, "deleted": True})
+    value = {"name": machine, "deleted": True}
+    tell(given, "Deleted", f"{machine}, with its versions", value)

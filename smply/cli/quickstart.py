@@ -13,6 +13,8 @@ from pathlib import Path
 import typer
 
 from smply.cli._command import Given, command
+from smply.cli._interrupt import run as run_work
+from smply.connection import Flags
 from smply.errors import SmplyError, UsageError
 
 Run = Callable[[Sequence[str]], int]
@@ -46,6 +48,7 @@ def declare(app: typer.Typer, run: Run) -> None:
 
         Empties and uses the directory quickstart in the data directory. Takes a few seconds.
         """
+        given.stay_here("the quickstart is made here")
         if given.output.asked_for_json:
             raise UsageError("the quickstart is for people and has no JSON")
         _walk(given, run)
@@ -57,9 +60,9 @@ def _walk(given: Given, run: Run) -> None:
     before, after = _steps(source)
     for step in before:
         _take(step, directory, given, run)
-    import asyncio
-
-    asyncio.run(_until_off(replace(given, config=replace(given.config, data_dir=directory))))
+    config = replace(given.config, data_dir=directory)
+    there = replace(given, config=config, flags=Flags(data_dir=str(directory)))
+    run_work(_until_off(there))
     for step in after:
         _take(step, directory, given, run)
     _part(directory, given)

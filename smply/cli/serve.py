@@ -53,6 +53,7 @@ def declare(app: typer.Typer) -> None:
         stop: Annotated[bool, typer.Option("--stop", help="Stop the server that runs.")] = False,
     ) -> None:
         """Serve machines over HTTP, until Ctrl-C or SIGTERM."""
+        given.stay_here("a server serves the data directory of this machine")
         if detach + status + stop > 1:
             raise UsageError("--detach, --status and --stop are three different things")
         flags = (

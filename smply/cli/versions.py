@@ -40,7 +40,7 @@ Bundle = Annotated[
 ]
 
 
-@command(app, "create", view="tree")
+@command(app, "create", view="tree", named="machineVersionId")
 async def create(
     given: Given,
     machine: MachineName,
@@ -53,7 +53,7 @@ async def create(
 ) -> None:
     """Publish a version of a machine from a file.
 
-    smply machine-versions create -m checkout -r 0.0.2 --make-current --node src/checkout.ts
+    smply machine-versions create -m checkout -r 0.0.2 -c --node src/checkout.ts
     """
     from smply.cli._build import bundle, source_of
     from smply.cli._not_built import refuse_indexes
@@ -75,7 +75,7 @@ async def create(
         given.output.step("Created", f"{version} of {machine}, not current")
 
 
-@command(app, "list", view="table")
+@command(app, "list", view="table", named="id")
 async def list_versions(given: Given, machine: MachineName) -> None:
     """List a machine's versions, oldest first; the current one is marked."""
     async with given.client() as client:
@@ -96,7 +96,7 @@ async def list_versions(given: Given, machine: MachineName) -> None:
         )
 
 
-@command(app, "get", view="tree")
+@command(app, "get", view="tree", named="id")
 async def get(given: Given, machine: MachineName, version: VersionId = None) -> None:
     """Show a version, and whether it is current.
 

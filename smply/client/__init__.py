@@ -1,5 +1,15 @@
-"""Typed clients of the State Backed HTTP API, asynchronous and not."""
+"""Typed clients of the State Backed HTTP API, asynchronous and not; and tokens that a key signs."""
 
-from smply.client._clients import AsyncClient, Client
+from smply.client._base import ATTEMPTS
+from smply.client._clients import TIMEOUT_SECONDS, AsyncClient, Client, Watch
+from smply.client._credentials import ISSUER, sign_token
 
-__all__ = ["AsyncClient", "Client"]
+__all__ = [
+    "ATTEMPTS",
+    "ISSUER",
+    "TIMEOUT_SECONDS",
+    "AsyncClient",
+    "Client",
+    "Watch",
+    "sign_token",
+]

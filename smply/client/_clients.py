@@ -1,70 +1,146 @@
-"""The two clients side by side: asynchronous and not, a few lines per verb."""
+"""The two clients side by side: asynchronous and not."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+import ssl
+from collections.abc import Callable, Generator, Mapping
+from functools import cached_property
+from importlib import metadata
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
 
 from smply.client import _base as base
-from smply.contract import ORG_HEADER
-from smply.errors import NoAnswer
-from smply.models import (
-    AdminState,
-    InstanceDetail,
-    InstanceSummary,
-    Machine,
-    MachineSummary,
-    Page,
-    State,
-    Transition,
-    Version,
-    VersionDetail,
-)
+from smply.client import _machines as machines
+from smply.client import _orgs as orgs
+from smply.client._credentials import Bearer, Credential, SigningKey
+from smply.client._tls import no_tls, tls_context
+from smply.client._unanswered import UNANSWERED, unanswered
+from smply.client._uploads import watched
+from smply.contract import ORG_HEADER, VERSION_HEADER
+from smply.errors import SmplyError, UsageError
 
 T = TypeVar("T")
+H = TypeVar("H", httpx.AsyncClient, httpx.Client)
 
-_TIMEOUT_SECONDS = 100.0
+CONNECT_SECONDS = 10.0
+TIMEOUT_SECONDS = 100.0
 """Longer than the 90 s that settling may take (S50)."""
 
-Act = Mapping[str, Any] | None
-"""The auth context that a request is made with, in place of the caller's own (S114)."""
+
+class Watch:
+    """Is told of the requests of a client as they go; says nothing itself."""
+
+    def asking(self, method: str, url: str) -> None:
+        """A request begins, perhaps for another time."""
+
+    def sent(self, done: int, total: int) -> None:
+        """So many bytes of an upload are on their way."""
+
+    def answered(self, version: str | None) -> None:
+        """An answer came, from a server of this version of smply, None if it does not say."""
 
 
-def _headers(token: str | None, org: str | None) -> dict[str, str]:
-    headers = {"content-type": "application/json"}
-    if token is not None:
-        headers["authorization"] = f"Bearer {token}"
-    if org is not None:
-        headers[ORG_HEADER] = org
-    return headers
+class _Wires:
+    """How connections are made: within which time, with which certificates, or by a transport."""
+
+    def __init__(
+        self, timeout: float, transport: Any, ca: str | None, certificate: tuple[str, str] | None
+    ) -> None:
+        self._timeout = httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS))
+        self._transport = transport
+        self._files = ca, certificate
+
+    def open(self, make: Callable[..., H], url: str, **options: Any) -> H:
+        """A client of httpx for an address. Raises SmplyError for an address, a certificate or a
+        proxy that cannot be used."""
+        try:
+            scheme = httpx.URL(url).scheme
+        except httpx.InvalidURL as exc:
+            raise UsageError(f"{url} is no address of a server: {exc}", hint="check it") from exc
+        # To load all the authorities of the world takes 30 ms.
+        verify = no_tls() if scheme == "http" or self._transport is not None else self._tls
+        try:
+            return make(timeout=self._timeout, transport=self._transport, verify=verify, **options)
+        except (ValueError, ImportError, httpx.InvalidURL) as exc:
+            raise SmplyError(
+                f"the proxy that the environment names cannot be used: {exc}", code="proxy",
+                hint="see HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY",
+            ) from exc  # fmt: skip
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return tls_context(*self._files)
 
 
-def _options(call: base.Call[Any]) -> dict[str, Any]:
+def _options(base_url: str, org: str | None) -> dict[str, Any]:
+    """The arguments of an httpx client."""
+    version = metadata.version("smply")
+    headers = {
+        "content-type": "application/json", "user-agent": f"smply/{version}",
+        VERSION_HEADER: version, **({} if org is None else {ORG_HEADER: org}),
+    }  # fmt: skip
+    return {"base_url": base_url, "headers": headers}
+
+
+def _credential(
+    token: str | None, key: tuple[str, str] | None, now: Callable[[], float] | None
+) -> Credential:
+    return Bearer(token) if key is None else SigningKey(*key, now)
+
+
+def _request(call: base.Call[Any], credential: Credential, watch: Watch) -> dict[str, Any]:
     """The arguments of httpx's `request` for a call."""
     options: dict[str, Any] = {
         "params": dict(call.params),
-        "headers": dict(call.headers),
+        "headers": {**call.headers, **credential.headers(call.act)},
         "content": call.content,
     }
     if call.file is not None:
         # The upload carries no authorization, and a content type of its own (S8).
-        options.update(content=None, data=dict(call.form), files={"file": call.file})
+        name, content, kind = call.file
+        files = {"file": (name, watched(content, watch.sent), kind)}
+        options = {"data": dict(call.form), "files": files}
     return {name: value for name, value in options.items() if value}
 
 
-def _result(call: base.Call[T], response: httpx.Response) -> T:
-    if response.is_success:
+def _result(call: base.Call[T], response: httpx.Response, watch: Watch) -> T:
+    watch.answered(response.headers.get(VERSION_HEADER))
+    if not response.is_success:
+        raise base.error_from(response.status_code, response.content, response.headers, call.method)
+    if call.read is base.nothing and base.is_page(response.headers):
+        raise base.bad_answer(response.content, response.headers)
+    try:
         return call.read(response.content)
-    raise base.error_from(response.status_code, response.content)
+    except (ValueError, KeyError) as exc:
+        # msgspec raises ValueErrors.
+        raise base.bad_answer(response.content, response.headers) from exc
 
 
-def _unanswered(base_url: object, exc: httpx.TransportError) -> NoAnswer:
-    if isinstance(exc, httpx.TimeoutException):
-        return NoAnswer(f"{base_url} did not answer in time", hint="try again")
-    return NoAnswer(f"{base_url} cannot be reached: {exc}", hint="is the server running?")
+def _raw(
+    method: str, path: str, content: bytes | None, params: Mapping[str, str] | None,
+    headers: Mapping[str, str] | None,
+) -> base.Call[bytes]:  # fmt: skip
+    return base.Call(method, path, bytes, content, params or {}, headers=headers or {})
+
+
+def _retries(call: base.Call[Any], attempts: int, watch: Watch) -> dict[str, Any]:
+    """The arguments of tenacity's loop."""
+    import tenacity
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        return base.pause_before(state.attempt_number, error)
+
+    return {
+        "stop": tenacity.stop_after_attempt(attempts),
+        "retry": tenacity.retry_if_exception(lambda exc: base.is_worth_another_try(call, exc)),
+        "wait": wait,
+        # The pause is waited for as the answer is.
+        "before_sleep": lambda _state: watch.asking(call.method, call.url),
+        "reraise": True,
+    }
 
 
 class AsyncClient:
@@ -73,8 +149,14 @@ class AsyncClient:
         async with AsyncClient("http://localhost:8000", token=token) as client:
             state = await client.instances.send("toggler", "session-1", "toggle")
 
-    `token` is a bearer token, `org` the org id where a token leaves it open, `timeout` seconds.
-    Raises `ApiError` (by status and code) for what the server refuses, `NoAnswer` for silence.
+    `token` is a bearer token; instead of one, `key` is the id and the secret of a key, which signs
+    a token for each auth context. `org` is the org id where a token leaves it open. `ca` is a file
+    of certificates to trust beside the usual ones, `certificate` the files of one to show and of
+    its key. `timeout` is in seconds; what is safe to ask again is asked `attempts` times. `watch`
+    is told what goes on, `now` gives seconds of the epoch.
+
+    Raises `ApiError` (by status and code) for what the server refuses, `NoAnswer` for silence,
+    `BadAnswer` for what comes from something else.
     """
 
     def __init__(
@@ -82,20 +164,33 @@ class AsyncClient:
         base_url: str,
         *,
         token: str | None = None,
+        key: tuple[str, str] | None = None,
         org: str | None = None,
+        ca: str | None = None,
+        certificate: tuple[str, str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
-        timeout: float = _TIMEOUT_SECONDS,
+        timeout: float = TIMEOUT_SECONDS,
+        attempts: int = base.ATTEMPTS,
+        watch: Watch | None = None,
+        now: Callable[[], float] | None = None,
     ) -> None:
-        self._http = httpx.AsyncClient(
-            base_url=base_url,
-            headers=_headers(token, org),
-            transport=transport,
-            timeout=timeout,
-        )
-        self._upload = httpx.AsyncClient(transport=transport, timeout=timeout)
-        self.machines = AsyncMachines(self)
-        self.versions = AsyncVersions(self)
-        self.instances = AsyncInstances(self)
+        self._wires = _Wires(timeout, transport, ca, certificate)
+        self._http = self._wires.open(httpx.AsyncClient, base_url, **_options(base_url, org))
+        self._upload: httpx.AsyncClient | None = None
+        self._credential = _credential(token, key, now)
+        self._attempts = attempts
+        self._watch = watch or Watch()
+        self.machines = machines.AsyncMachines(self)
+        self.versions = machines.AsyncVersions(self)
+        self.instances = machines.AsyncInstances(self)
+        self.orgs = orgs.AsyncOrgs(self)
+        self.members = orgs.AsyncMembers(self)
+        self.invitations = orgs.AsyncInvitations(self)
+        self.keys = orgs.AsyncKeys(self)
+        self.tokens = orgs.AsyncTokens(self)
+        self.identity_providers = orgs.AsyncIdentityProviders(self)
+        self.token_providers = orgs.AsyncTokenProviders(self)
+        self.server = orgs.AsyncServer(self)
 
     async def __aenter__(self) -> Self:
         return self
@@ -111,15 +206,39 @@ class AsyncClient:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
-        await self._upload.aclose()
+        if self._upload is not None:
+            await self._upload.aclose()
+
+    async def request(
+        self, method: str, path: str, *, content: bytes | None = None,
+        params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None,
+    ) -> bytes:  # fmt: skip
+        """Whatever the server has: the body of its answer. Raises what every verb does."""
+        return await self.ask(_raw(method, path, content, params, headers))
 
     async def ask(self, call: base.Call[T]) -> T:
-        http = self._http if call.file is None else self._upload
+        if self._attempts == 1:
+            return await self._once(call)
+        import tenacity
+
+        retrying = tenacity.AsyncRetrying(**_retries(call, self._attempts, self._watch))
+        return await retrying(self._once, call)
+
+    async def _once(self, call: base.Call[T]) -> T:
+        http = self._http if call.file is None else self._uploading(call.url)
+        self._watch.asking(call.method, call.url)
         try:
-            response = await http.request(call.method, call.url, **_options(call))
-        except httpx.TransportError as exc:
-            raise _unanswered(self._http.base_url, exc) from exc
-        return _result(call, response)
+            request = _request(call, self._credential, self._watch)
+            response = await http.request(call.method, call.url, **request)
+        except UNANSWERED as exc:
+            raise unanswered(call, str(self._http.base_url), exc) from exc
+        return _result(call, response, self._watch)
+
+    def _uploading(self, url: str) -> httpx.AsyncClient:
+        """It sends no header of ours: an upload may go elsewhere (S8)."""
+        if self._upload is None:
+            self._upload = self._wires.open(httpx.AsyncClient, url)
+        return self._upload
 
     async def follow(self, flow: Generator[base.Call[Any], Any, T]) -> T:
         answer = None
@@ -128,132 +247,6 @@ class AsyncClient:
                 answer = await self.ask(flow.send(answer))
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
-
-
-class AsyncMachines:
-    """`client.machines` of an `AsyncClient`."""
-
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
-
-    async def create(self, name: str, *, indexes: Sequence[str] = ()) -> None:
-        """Create a machine. Raises Conflict when the name is taken (Q9)."""
-        await self._client.ask(base.create_machine(name, indexes))
-
-    async def get(self, name: str) -> Machine:
-        """A machine by name. Raises NotFound."""
-        return await self._client.ask(base.get_machine(name))
-
-    async def list(self, cursor: str | None = None) -> Page[MachineSummary]:
-        """One page of machines, in the order of their creation."""
-        return await self._client.ask(base.list_machines(cursor))
-
-    async def set_current(self, name: str, version: str) -> None:
-        """Make a version current, a later one or an earlier. Raises NotFound."""
-        await self._client.ask(base.set_current(name, version))
-
-    async def delete(self, name: str) -> None:
-        """Delete a machine with its versions, for ever (S161).
-
-        Raises Conflict while it has instances (S162), NotFound.
-        """
-        await self._client.ask(base.delete_machine(name))
-
-
-class AsyncVersions:
-    """`client.versions` of an `AsyncClient`."""
-
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
-
-    async def create(
-        self,
-        machine: str,
-        code: bytes,
-        *,
-        client_info: str | None = None,
-        make_current: bool = False,
-        index_selectors: Mapping[str, str] | None = None,
-    ) -> str:
-        """Upload a bundle as a version; returns its id (`ver_…`).
-
-        Raises InvalidParameter when the bundle is no machine (Q8), NotFound for the machine.
-        """
-        return await self._client.follow(
-            base.create_version(machine, code, client_info, make_current, index_selectors)
-        )
-
-    async def get(self, machine: str, version: str) -> VersionDetail:
-        """A version with its definition. Raises NotFound."""
-        return await self._client.ask(base.get_version(machine, version))
-
-    async def list(self, machine: str, cursor: str | None = None) -> Page[Version]:
-        """One page of a machine's versions, oldest first."""
-        return await self._client.ask(base.list_versions(machine, cursor))
-
-
-class AsyncInstances:
-    """`client.instances` of an `AsyncClient`."""
-
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
-
-    async def create(
-        self,
-        machine: str,
-        name: str,
-        *,
-        context: Mapping[str, Any] | None = None,
-        version: str | None = None,
-        act: Act = None,
-    ) -> State:
-        """Create an instance and make its initial transition (S28, S29).
-
-        Raises Conflict when the name is taken (S26), AuthorizerRefused (S92), NotFound.
-        """
-        return await self._client.ask(base.create_instance(machine, name, context, version, act))
-
-    async def send(
-        self, machine: str, name: str, event: str | Mapping[str, Any], *, act: Act = None
-    ) -> State:
-        """Send an event; the answer is the state after the instance settled (S48).
-
-        Raises AuthorizerRefused, MachineError (a guard or assign threw), NotFound.
-        """
-        return await self._client.ask(base.send_event(machine, name, event, act))
-
-    async def get(self, machine: str, name: str, *, act: Act = None) -> State:
-        """The public state; allowRead is asked (S91). Raises AuthorizerRefused, NotFound."""
-        return await self._client.ask(base.get_instance(machine, name, act))
-
-    async def get_admin(self, machine: str, name: str) -> AdminState:
-        """The administrative state, private context included (S38). Raises NotFound."""
-        return await self._client.ask(base.get_admin(machine, name))
-
-    async def inspect(self, machine: str, name: str) -> InstanceDetail:
-        """The administrative state with seq, timers and deliveries. Raises NotFound."""
-        return await self._client.ask(base.inspect_instance(machine, name))
-
-    async def list(self, machine: str, cursor: str | None = None) -> Page[InstanceSummary]:
-        """One page of a machine's instances (S40)."""
-        return await self._client.ask(base.list_instances(machine, cursor))
-
-    async def transitions(
-        self, machine: str, name: str, cursor: str | None = None
-    ) -> Page[Transition]:
-        """One page of an instance's transitions, oldest first (S41)."""
-        return await self._client.ask(base.list_transitions(machine, name, cursor))
-
-    async def set_status(self, machine: str, name: str, status: str) -> None:
-        """Set `running` or `paused` (S158): a paused instance refuses events with Conflict.
-
-        Raises NotFound.
-        """
-        await self._client.ask(base.set_status(machine, name, status))
-
-    async def delete(self, machine: str, name: str) -> None:
-        """Delete an instance with its history and timers, for ever (S160). Raises NotFound."""
-        await self._client.ask(base.delete_instance(machine, name))
 
 
 class Client:
@@ -268,20 +261,33 @@ class Client:
         base_url: str,
         *,
         token: str | None = None,
+        key: tuple[str, str] | None = None,
         org: str | None = None,
+        ca: str | None = None,
+        certificate: tuple[str, str] | None = None,
         transport: httpx.BaseTransport | None = None,
-        timeout: float = _TIMEOUT_SECONDS,
+        timeout: float = TIMEOUT_SECONDS,
+        attempts: int = base.ATTEMPTS,
+        watch: Watch | None = None,
+        now: Callable[[], float] | None = None,
     ) -> None:
-        self._http = httpx.Client(
-            base_url=base_url,
-            headers=_headers(token, org),
-            transport=transport,
-            timeout=timeout,
-        )
-        self._upload = httpx.Client(transport=transport, timeout=timeout)
-        self.machines = Machines(self)
-        self.versions = Versions(self)
-        self.instances = Instances(self)
+        self._wires = _Wires(timeout, transport, ca, certificate)
+        self._http = self._wires.open(httpx.Client, base_url, **_options(base_url, org))
+        self._upload: httpx.Client | None = None
+        self._credential = _credential(token, key, now)
+        self._attempts = attempts
+        self._watch = watch or Watch()
+        self.machines = machines.Machines(self)
+        self.versions = machines.Versions(self)
+        self.instances = machines.Instances(self)
+        self.orgs = orgs.Orgs(self)
+        self.members = orgs.Members(self)
+        self.invitations = orgs.Invitations(self)
+        self.keys = orgs.Keys(self)
+        self.tokens = orgs.Tokens(self)
+        self.identity_providers = orgs.IdentityProviders(self)
+        self.token_providers = orgs.TokenProviders(self)
+        self.server = orgs.Server(self)
 
     def __enter__(self) -> Self:
         return self
@@ -297,15 +303,40 @@ class Client:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
-        self._upload.close()
+        if self._upload is not None:
+            self._upload.close()
+
+    def request(
+        self, method: str, path: str, *, content: bytes | None = None,
+        params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None,
+    ) -> bytes:  # fmt: skip
+        """Whatever the server has: the body of its answer. Raises what every verb does."""
+        return self.ask(_raw(method, path, content, params, headers))
 
     def ask(self, call: base.Call[T]) -> T:
-        http = self._http if call.file is None else self._upload
+        if self._attempts == 1:
+            return self._once(call)
+        import tenacity
+
+        retrying = tenacity.Retrying(**_retries(call, self._attempts, self._watch))
+        answer: T = retrying(self._once, call)
+        return answer
+
+    def _once(self, call: base.Call[T]) -> T:
+        http = self._http if call.file is None else self._uploading(call.url)
+        self._watch.asking(call.method, call.url)
         try:
-            response = http.request(call.method, call.url, **_options(call))
-        except httpx.TransportError as exc:
-            raise _unanswered(self._http.base_url, exc) from exc
-        return _result(call, response)
+            request = _request(call, self._credential, self._watch)
+            response = http.request(call.method, call.url, **request)
+        except UNANSWERED as exc:
+            raise unanswered(call, str(self._http.base_url), exc) from exc
+        return _result(call, response, self._watch)
+
+    def _uploading(self, url: str) -> httpx.Client:
+        """It sends no header of ours: an upload may go elsewhere (S8)."""
+        if self._upload is None:
+            self._upload = self._wires.open(httpx.Client, url)
+        return self._upload
 
     def follow(self, flow: Generator[base.Call[Any], Any, T]) -> T:
         answer = None
@@ -314,95 +345,3 @@ class Client:
                 answer = self.ask(flow.send(answer))
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
-
-
-class Machines:
-    """`client.machines` of a `Client`; see `AsyncMachines`."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def create(self, name: str, *, indexes: Sequence[str] = ()) -> None:
-        self._client.ask(base.create_machine(name, indexes))
-
-    def get(self, name: str) -> Machine:
-        return self._client.ask(base.get_machine(name))
-
-    def list(self, cursor: str | None = None) -> Page[MachineSummary]:
-        return self._client.ask(base.list_machines(cursor))
-
-    def set_current(self, name: str, version: str) -> None:
-        self._client.ask(base.set_current(name, version))
-
-    def delete(self, name: str) -> None:
-        self._client.ask(base.delete_machine(name))
-
-
-class Versions:
-    """`client.versions` of a `Client`; see `AsyncVersions`."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def create(
-        self,
-        machine: str,
-        code: bytes,
-        *,
-        client_info: str | None = None,
-        make_current: bool = False,
-        index_selectors: Mapping[str, str] | None = None,
-    ) -> str:
-        return self._client.follow(
-            base.create_version(machine, code, client_info, make_current, index_selectors)
-        )
-
-    def get(self, machine: str, version: str) -> VersionDetail:
-        return self._client.ask(base.get_version(machine, version))
-
-    def list(self, machine: str, cursor: str | None = None) -> Page[Version]:
-        return self._client.ask(base.list_versions(machine, cursor))
-
-
-class Instances:
-    """`client.instances` of a `Client`; see `AsyncInstances`."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def create(
-        self,
-        machine: str,
-        name: str,
-        *,
-        context: Mapping[str, Any] | None = None,
-        version: str | None = None,
-        act: Act = None,
-    ) -> State:
-        return self._client.ask(base.create_instance(machine, name, context, version, act))
-
-    def send(
-        self, machine: str, name: str, event: str | Mapping[str, Any], *, act: Act = None
-    ) -> State:
-        return self._client.ask(base.send_event(machine, name, event, act))
-
-    def get(self, machine: str, name: str, *, act: Act = None) -> State:
-        return self._client.ask(base.get_instance(machine, name, act))
-
-    def get_admin(self, machine: str, name: str) -> AdminState:
-        return self._client.ask(base.get_admin(machine, name))
-
-    def inspect(self, machine: str, name: str) -> InstanceDetail:
-        return self._client.ask(base.inspect_instance(machine, name))
-
-    def list(self, machine: str, cursor: str | None = None) -> Page[InstanceSummary]:
-        return self._client.ask(base.list_instances(machine, cursor))
-
-    def transitions(self, machine: str, name: str, cursor: str | None = None) -> Page[Transition]:
-        return self._client.ask(base.list_transitions(machine, name, cursor))
-
-    def set_status(self, machine: str, name: str, status: str) -> None:
-        self._client.ask(base.set_status(machine, name, status))
-
-    def delete(self, machine: str, name: str) -> None:
-        self._client.ask(base.delete_instance(machine, name))

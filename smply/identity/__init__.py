@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from smply.identity.access import Access
     from smply.identity.callers import TokenIdentity
     from smply.identity.jwks import KeySets, public_only
+    from smply.identity.passphrases import open_by_passphrase, seal_by_passphrase
     from smply.identity.secrets import Sealer, open_sealer
 
 __all__ = [
@@ -26,8 +27,10 @@ __all__ = [
     "LocalIdentity",
     "Sealer",
     "TokenIdentity",
+    "open_by_passphrase",
     "open_sealer",
     "public_only",
+    "seal_by_passphrase",
 ]
 
 _LATE = {
@@ -35,8 +38,10 @@ _LATE = {
     "KeySets": "jwks",
     "Sealer": "secrets",
     "TokenIdentity": "callers",
+    "open_by_passphrase": "passphrases",
     "open_sealer": "secrets",
     "public_only": "jwks",
+    "seal_by_passphrase": "passphrases",
 }
 """What needs large libraries, and so is imported by whoever asks for it first."""
 

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from smply.contract import ACT_HEADER
+from smply.contract import ACT_HEADER, ORG_HEADER
 from smply.errors import Forbidden, InvalidParameter
-from smply.identity.scopes import SCOPES
-from smply.ids import USER, show_id
+from smply.identity.scopes import ROLES, SCOPES
+from smply.ids import ORG, USER, parse_id, show_id
 from smply.store import Owner
 
 if TYPE_CHECKING:
     from smply.identity.access import Access
 
 _ACT = ACT_HEADER.encode()
+_ORG = ORG_HEADER.encode()
 _CLAIMS = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -66,6 +67,7 @@ class Identity(Protocol):
 class LocalIdentity:
     """The local profile: every request is its owner's, with all scopes and no secret.
 
+    `x-statebacked-org-id` names another org of theirs.
     `x-statebacked-act` stands as given (Q67); without it the auth context is `{"sub": owner}`
     (Q26).
     """
@@ -81,12 +83,33 @@ class LocalIdentity:
         return self._open_access()
 
     def actor(self, headers: Mapping[bytes, bytes]) -> Actor:
+        actor = self._in(headers[_ORG]) if _ORG in headers else self._owner
         act = headers.get(_ACT)
-        return self._owner if act is None else replace(self._owner, auth=checked_act(act))
+        return actor if act is None else replace(actor, auth=checked_act(act))
+
+    def _in(self, named: bytes) -> Actor:
+        """The owner in an org that they have made or joined."""
+        assert self._owner.user is not None
+        try:
+            org = parse_id(ORG, named.decode("latin-1"), ORG_HEADER)
+        except InvalidParameter as exc:
+            raise no_org() from exc
+        if org == self._owner.org:
+            return self._owner
+        role = self.access.accounts.get_role(org, self._owner.user)
+        if role is None:
+            raise no_org()
+        return replace(self._owner, org=org, scopes=ROLES[role])
 
     def person(self, headers: Mapping[bytes, bytes]) -> bytes:
         assert self._owner.user is not None
         return self._owner.user
+
+
+def no_org() -> Forbidden:
+    """For an org that the caller is not in."""
+    told = f"you are in no such org ({ORG_HEADER})"
+    return Forbidden(told, code="missing-org", parameter=ORG_HEADER)
 
 
 def sub_of(who: str) -> bytes:

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from smply.contract import ACT_HEADER, ORG_HEADER
+from smply.contract import ACT_HEADER, AUDIENCE, ORG_HEADER
 from smply.errors import Forbidden, InvalidParameter
 from smply.identity.access import Access
-from smply.identity.actors import Actor, checked_act, sub_of
+from smply.identity.actors import Actor, checked_act, no_org, sub_of
 from smply.identity.memory import Memory
 from smply.identity.scopes import IMPERSONATES, ROLES
 from smply.identity.secrets import ACCESS_TOKEN, digest
@@ -31,9 +31,6 @@ _CREDENTIAL = b"authorization"
 
 _REMEMBERED_BYTES_MAX = 4_096
 """Of a header: spaces before a token make it a new one as often as somebody likes."""
-
-AUDIENCE = "https://api.statebacked.dev/"
-"""What every token library of State Backed writes as `aud`, whichever server it is for (S111)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +114,7 @@ class TokenIdentity:
             org = _org_id(named)
             role = self.access.accounts.get_role(org, user)
             if role is None:
-                raise _no_org()
+                raise no_org()
             return org, role
         orgs = self.access.accounts.list_orgs(user, 0, 2)
         if not orgs:
@@ -146,7 +143,7 @@ class TokenIdentity:
         if self._audiences.isdisjoint(claims.audiences):
             raise BadToken(f"the token is not for this server: its `aud` is not {AUDIENCE}")
         if org and _org_id(org) != key.org:
-            raise _no_org()
+            raise no_org()
         actor = Actor(key.org, _auth_of(token.everything()), key.scopes, kid)
         return _Remembered(actor, (claims.exp + LEEWAY_SECONDS) * 1000, None)
 
@@ -175,11 +172,7 @@ def _org_id(named: bytes) -> bytes:
     try:
         return parse_id(ORG, named.decode("latin-1"), ORG_HEADER)
     except InvalidParameter as exc:
-        raise _no_org() from exc
-
-
-def _no_org() -> Forbidden:
-    return Forbidden(f"{ORG_HEADER} names no org of yours", code="missing-org")
+        raise no_org() from exc
 
 
 def _nobody(why: str) -> Forbidden:

@@ -24,7 +24,7 @@ NAME_BYTES_MAX = 2_000
 KEY_BYTES_MAX = 10_000
 MAPPING_BYTES_MAX = 20_000
 
-SERVICE = re.compile(r"[A-Za-z0-9_.-]{1,128}", re.ASCII)
+SERVICE = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.-]{1,128}", re.ASCII)
 
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _RSA_BITS_MIN = 2048
@@ -119,7 +119,8 @@ class Providers:
         """Keep the token provider of a service, or change it (S119). Raises InvalidParameter."""
         if SERVICE.fullmatch(service) is None:
             raise InvalidParameter(
-                "a service has 1 to 128 of A-Z a-z 0-9 _ . -", parameter="service"
+                "a service has 1 to 128 of A-Z a-z 0-9 _ . - and is not of dots alone",
+                parameter="service",
             )
         _check_mapping(mapping)
         row = TokenProviderRow(0, org, service, key, json.dumps(mapping))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from smply.store.accounts import Accounts, Anonymous
+from smply.store.copies import Contents, copy_database, read_copy
 from smply.store.history import merge_patch, rebuild
 from smply.store.queries import new_id
 from smply.store.rows import (
@@ -38,7 +39,7 @@ from smply.store.rows import (
     UsageRow,
     VersionRow,
 )
-from smply.store.schema import migrate, needs_migration
+from smply.store.schema import migrate, needs_migration, newest_schema
 from smply.store.sqlite import open_sqlite
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "AuditRow",
     "Cancel",
     "Clear",
+    "Contents",
     "DeliveryRow",
     "Due",
     "IdentityProviderRow",
@@ -72,11 +74,14 @@ __all__ = [
     "UploadRow",
     "UsageRow",
     "VersionRow",
+    "copy_database",
     "merge_patch",
     "migrate",
     "needs_migration",
     "new_id",
+    "newest_schema",
     "open_store",
+    "read_copy",
     "rebuild",
 ]
 

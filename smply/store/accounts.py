@@ -44,6 +44,9 @@ class Accounts(Protocol):
     def list_orgs(self, user: bytes, after: int, limit: int) -> list[OrgRow]:
         """The orgs that a person is a member of."""
 
+    def get_email(self, user: bytes) -> str | None:
+        """That of the invitation by which a person came; None for who made the data directory."""
+
     def get_role(self, org: bytes, user: bytes) -> str | None:
         """`admin`, `write` or `read` (S193); None if they are no member."""
 

@@ -36,6 +36,11 @@ def migrations() -> list[Path]:
     return sorted(_SQL.glob("[0-9]*.sql"))
 
 
+def newest_schema() -> int:
+    """The number of the last migration this smply knows."""
+    return len(migrations())
+
+
 def needs_migration(path: Path) -> bool:
     """Whether an existing file is older than this smply, so that opening it would upgrade it.
 

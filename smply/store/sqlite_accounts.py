@@ -73,6 +73,10 @@ class SqliteAccounts:
     def list_orgs(self, user: bytes, after: int, limit: int) -> list[OrgRow]:
         return [OrgRow(*row) for row in self._rows("list_orgs", (user, after, limit))]
 
+    def get_email(self, user: bytes) -> str | None:
+        row = self._row("get_email", (user,))
+        return None if row is None else row[0]
+
     def get_role(self, org: bytes, user: bytes) -> str | None:
         row = self._row("get_role", (org, user))
         return None if row is None else str(row[0])

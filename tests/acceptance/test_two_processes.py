@@ -202,7 +202,7 @@ def test_what_waits_too_long_for_another_says_so(stage: Stage, tmp_path: Path) -
     assert json.loads(sent.stderr)["error"] == {
         "code": "unavailable",
         "message": "Another process kept the database locked for 5 seconds.",
-        "hint": "try again in a moment",
+        "hint": "try again in 1 s",
     }
     error = json.loads(upgraded.stderr)["error"]
     assert error["code"] == "data-directory"

@@ -168,7 +168,9 @@ async def test_members_come_change_and_go(served: Served) -> None:
     )
     assert (await served.ask("DELETE", path)).status_code == 204
     assert told(await served.ask("DELETE", path)) == (404, "not-found")
-    assert told(await served.ask("GET", "/smply/info", token=token)) == (403, "missing-org")
+    info = (await served.ask("GET", "/smply/info", token=token)).json()
+    assert ("orgId" in info, info["scopes"], info["email"]) == (False, [], "you@example.com")
+    assert told(await served.ask("GET", "/machines", token=token)) == (403, "missing-org")
     owner = f"/smply/members/{members[0]['userId']}"
     assert told(await served.ask("DELETE", owner)) == (409, "invalid-state")
 

@@ -322,7 +322,7 @@ async def test_a_client_that_reads_no_answers_is_waited_for(servers: Servers, wo
         for number in range(1, 26):
             client.sendall(read.encode())
             # Once the client is to be waited for, uvicorn takes what it asks.
-            while type(connection.cycle) in (type(None), _Request) and not (
+            while isinstance(connection.cycle, _Request | None) and not (
                 len(servers.begun) == number and servers.begun[-1].response_complete
             ):
                 await asyncio.sleep(0.001)

@@ -19,7 +19,7 @@ import httpx
 import jwt
 
 from smply.client import Client
-from smply.identity.callers import AUDIENCE
+from smply.contract import AUDIENCE
 
 _HERE = Path(__file__).parent
 MACHINE = _HERE / "toggler.js"

@@ -52,6 +52,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(said):
         patch.setenv("SMPLY_CLOCK", f"file:{clock}")
         patch.setenv("SMPLY_DATA_DIR", str(data))
+        patch.setenv("SMPLY_CONFIG_DIR", str(here / "config"))
         clock.write_text(str(NOW - 3 * DAY))
         assert main(["machines", "create", "-m", "checkout", "--js", str(SOURCE)]) == 0
         for name in ("order-1042", "order-1043", "trial"):
@@ -70,6 +71,7 @@ def data_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     clock.write_text(str(NOW))
     monkeypatch.setenv("SMPLY_CLOCK", f"file:{clock}")
     monkeypatch.setenv("SMPLY_DATA_DIR", str(directory))
+    monkeypatch.setenv("SMPLY_CONFIG_DIR", str(tmp_path / "config"))
     return directory
 
 

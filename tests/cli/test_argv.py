@@ -91,7 +91,8 @@ def test_a_repeatable_option_takes_several_values(typed: str, meant: str) -> Non
         ("", (), True),
         ("--json", (), True),
         ("machines delete -m x", ("machines", "delete"), False),
-        ("logs get", ("logs",), False),
+        ("migrations create", ("migrations",), False),
+        ("orgs default get", ("orgs", "default", "get"), False),
     ],
 )
 def test_the_words_of_a_line_name_its_command(
@@ -109,10 +110,16 @@ def test_a_wrong_line_may_still_ask_for_json(typed: str) -> None:
     assert not asks_for_json(["machines", "--output", "table", "json"])
 
 
+def _leaves(row: CommandRow) -> list[CommandRow]:
+    below = [leaf for each in row.commands.values() for leaf in _leaves(each)]
+    return below if row.commands else [row]
+
+
 def test_every_command_takes_the_global_options() -> None:
-    for group in TABLE.commands.values():
-        for command in group.commands.values():
-            assert {"--json", "--data-dir", "--yes", "-V", "--access-token"} <= set(command.options)
+    commands = _leaves(TABLE)
+    assert len(commands) > 40
+    for command in commands:
+        assert {"--json", "--data-dir", "--yes", "-V", "--access-token"} <= set(command.options)
 
 
 def test_the_options_are_those_of_the_npm_tool() -> None:

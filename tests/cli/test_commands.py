@@ -15,6 +15,7 @@ from smply.cli._connect import open_client
 from smply.cli._output import Output, Wishes
 from smply.client import AsyncClient
 from smply.config import load_config
+from smply.connection import Flags, connect
 from tests.cli.checkout import CHECKOUT, DAY, NOW, SECOND, iso
 from tests.cli.conftest import Run
 
@@ -30,7 +31,8 @@ def by_client(body: Callable[[AsyncClient], Awaitable[Any]]) -> Any:
     """What `body` gives, of a client of the data directory in use."""
 
     async def opened() -> Any:
-        async with open_client(load_config(), Output(Wishes(quiet=True))) as client:
+        config, quiet = load_config(), Output(Wishes(quiet=True))
+        async with open_client(config, connect(Flags(), config), quiet) as client:
             return await body(client)
 
     return asyncio.run(opened())

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from smply.cli import main
+from tests.cli.conftest import Run
 
 SCRIPTS = Path(__file__).parents[2] / "completions"
 
@@ -48,8 +49,11 @@ def test_the_scripts_are_what_the_command_prints(
         ("smply instances get -m checkout -i zzz", []),
         ("smply instances get --publ", ["--public"]),
         ("smply instances get --jso", ["--json"]),
-        ("smply instances create --tok", []),
+        ("smply instances create --tok", ["--token"]),
         ("smply instances get --output t", ["tree", "table"]),
+        ("smply machines list --output js", ["json", "jsonl"]),
+        ("smply machines list --profile l", ["local"]),
+        ("smply keys create --use p", ["production"]),
         ("smply completion z", ["zsh"]),
         ("smply instances get -i x -m unknown -i ", []),
     ],
@@ -61,6 +65,16 @@ def test_a_word_is_completed(version: str, complete: Complete, line: str, words:
 def test_the_id_of_a_version_is_completed(version: str, complete: Complete) -> None:
     for command in ("instances create", "machines set-current", "machine-versions get"):
         assert complete(f"smply {command} -m checkout --version ver") == [version]
+
+
+def test_ids_of_keys_orgs_and_members_are_completed(
+    version: str, complete: Complete, run: Run
+) -> None:
+    key = run("keys", "create", "-n", "web", "--quiet").stdout.split()[0]
+    me = run("whoami").json
+    assert complete("smply keys delete --key sbk") == [key]
+    assert complete("smply keys list --org org") == [me["defaultOrg"]]
+    assert complete("smply members remove --user usr") == [me["userId"]]
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,7 @@ async def test_a_spinner_turns_only_while_it_takes_long(monkeypatch: pytest.Monk
     async with output.waiting("Building"):
         pass
     assert stderr.getvalue() == ""
-    monkeypatch.setattr("smply.cli._output._SPINNER_AFTER_SECONDS", 0)
+    monkeypatch.setattr(Output, "PATIENCE_SECONDS", 0)
     async with output.waiting("Building"):
         while "Building" not in stderr.getvalue():
             await asyncio.sleep(0)

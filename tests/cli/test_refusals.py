@@ -13,6 +13,7 @@ ORDER = ["-m", "checkout", "-i", "order-1042"]
 ACT = ["--auth-context", '{"sub": "u_12"}']
 NOTHING = "expecting value at column 1"
 HALF = "holds what is no Unicode text"
+HERE = "a server serves the data directory of this machine"
 NO_NAME = "expecting property name enclosed in double quotes at column 2"
 
 
@@ -32,7 +33,7 @@ NO_NAME = "expecting property name enclosed in double quotes at column 2"
         (["instances", "send-event", *ORDER, *ACT, "-e", "\udcff"], 2, f"--event {HALF}"),
         (["instances", "create", *ORDER, "-a", '{"a": "\\ud800"}'], 2, f"--auth-context {HALF}"),
         (["instances", "gett"], 2, "there is no command smply instances gett"),
-        (["instances", "create", *ORDER], 2, "--auth-context is needed"),
+        (["instances", "create", *ORDER], 2, "--auth-context is needed, or --token"),
         (
             ["instances", "create", *ORDER, "-a", "[1]"],
             2,
@@ -62,9 +63,13 @@ NO_NAME = "expecting property name enclosed in double quotes at column 2"
             f"--event is not JSON: {NO_NAME}",
         ),
         (["instances", "get", *ORDER, *ACT], 2, "--auth-context is for --public"),
-        (["instances", "get", *ORDER, "--public"], 2, "--auth-context is needed"),
-        (["instances", "create", *ORDER, "-t", "x"], 1, "--token is not supported yet"),
-        (["instances", "create", *ORDER, "--token", "x", *ACT], 1, "--token is not supported yet"),
+        (["instances", "get", *ORDER, "--public"], 2, "--auth-context is needed, or --token"),
+        (
+            ["instances", "create", *ORDER, "-t", "x", *ACT],
+            2,
+            "--auth-context and --token exclude each other",
+        ),
+        (["instances", "get", *ORDER, "-t", "x"], 2, "--token is for --public"),
         (["machines", "create", "-m", "a", "-i", "x", "y"], 1, "indexes are not supported yet"),
         (["machines", "create", "-m", "a", "-d", "{}"], 1, "indexes are not supported yet"),
         (
@@ -82,14 +87,19 @@ NO_NAME = "expecting property name enclosed in double quotes at column 2"
         (["machines", "list", "--profile", "prod"], 2, "there is no profile prod"),
         (["machines", "list", "--output", "tree"], 2, "this command has no tree"),
         (["machines", "list", "--output", "xml"], 2, "--output xml is not known"),
-        (["-o", "org_1", "machines", "list"], 1, "--org: servers are not supported yet"),
-        (["machines", "list", "-u", "http://x"], 1, "--api-url: servers are not supported yet"),
+        (
+            ["machines", "list", "-u", "ftp://x"],
+            2,
+            "--api-url is no address of a server: ftp://x",
+        ),
+        (["machines", "list", "-u", "http://x"], 4, "there is no credential for http://x"),
         (
             ["machines", "list", "--access-token", "x"],
-            1,
-            "--access-token: servers are not supported yet",
+            2,
+            "--access-token is for a server, and none is named",
         ),
-        (["logs", "get", "--from", "-5m"], 1, "smply logs is not built yet"),
+        (["logs", "watch", "--from", "-5m"], 1, "smply logs watch is not built yet"),
+        (["migrations", "create"], 1, "smply migrations is not built yet"),
         (["machines", "delete", "--yes"], 2, "--machine is needed"),
         (["machines", "set-current", "-m", "a", "-v", "1"], 2, '--version "1" is no version id'),
         (["instances", "set-status", *ORDER, "-s", "off"], 2, '--status "off" is not known'),
@@ -99,7 +109,7 @@ NO_NAME = "expecting property name enclosed in double quotes at column 2"
             2,
             "this command has no tree",
         ),
-        (["whoami"], 1, "smply whoami is not built yet"),
+        (["serve", "-u", "http://x"], 2, f"--api-url names a server, and {HERE}"),
         (["completion", "tcsh"], 2, "there is no completion for tcsh"),
         (["completion"], 2, "SHELL is needed"),
     ],
@@ -111,6 +121,17 @@ def test_what_cannot_be_done_is_refused_before_anything_is_made(
     assert result.stderr.splitlines()[0] == f"error: {message}"
     assert (result.status, result.stdout) == (status, "")
     assert not data_dir.exists()
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_a_backup_is_not_of_another_machine_than_the_one_that_is_asked(
+    monkeypatch: pytest.MonkeyPatch, run: Run, command: str
+) -> None:
+    monkeypatch.setenv("SMPLY_API_URL", "https://smply.example.com")
+    result = run(command, "file")
+    assert result.status == 2
+    assert "SMPLY_API_URL names https://smply.example.com, and a backup is" in result.stderr
+    assert "no smply.db in" in run("backup", "file", "--profile", "local").stderr
 
 
 def test_a_wrong_jq_expression_is_refused_before_anything_is_made(data_dir: Path, run: Run) -> None:
@@ -178,8 +199,8 @@ def test_help_is_no_error(run: Run, argv: list[str]) -> None:
 def test_hidden_options_are_not_in_the_help(run: Run) -> None:
     shown = run("instances", "create", "--help").stdout
     assert "--auth-context" in shown
-    assert "--token" not in shown
-    assert "--org" not in shown
+    assert "--token" in shown
+    assert "--index" not in run("machines", "create", "--help").stdout
 
 
 @pytest.mark.parametrize(

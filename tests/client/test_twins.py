@@ -12,6 +12,8 @@ from smply import errors
 from smply.client import AsyncClient, Client, _base
 from smply.errors import ApiError, AuthorizerRefused, Forbidden, NotBuilt, NotFound
 
+OTHERS = ("__version__", "sign_token")
+
 
 def _verbs(client: Any) -> dict[str, inspect.Signature]:
     nouns = {name: part for name, part in vars(client).items() if not name.startswith("_")}
@@ -34,9 +36,15 @@ def test_exported_names_are_what_the_package_says() -> None:
         if isinstance(kind, type) and issubclass(kind, errors.SmplyError)
     }
     local = {
-        "UsageError", "BuildError", "NotConfirmed", "DataDirectoryError", "ExchangeRefused"
+        "UsageError", "BuildError", "NotConfirmed", "NotSignedIn", "DataDirectoryError",
+        "ExchangeRefused",
     }  # fmt: skip
-    assert set(smply.__all__) == raised - local | {"AsyncClient", "Client", "__version__"}
+    assert set(smply.__all__) == raised - local | {
+        "AsyncClient",
+        "Client",
+        "__version__",
+        "sign_token",
+    }
     assert smply.__all__ == sorted(smply.__all__)
     assert all(getattr(smply, name) for name in smply.__all__)
 
@@ -61,7 +69,7 @@ def test_an_answer_becomes_the_error_of_its_status(
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null"])
 def test_an_answer_that_is_no_error_body_is_shown(body: bytes) -> None:
     """client-facts 4: an error body may be empty."""
-    assert _base.error_from(502, body).message.startswith("the server answered 502")
+    assert _base.error_from(500, body).message.startswith("the server answered 500")
 
 
 def test_a_name_never_reaches_another_route() -> None:

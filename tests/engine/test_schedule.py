@@ -178,7 +178,7 @@ async def parked(world: World, name: str) -> None:
         await until(lambda n=attempt: world.store.deliveries(row.id)[0].attempts == n)  # type: ignore[misc]
         world.clock.time += 30_000
     await until(lambda: world.store.deliveries(row.id)[0].parked is not None)
-    assert len(world.notices) == 5
+    await until(lambda: len(world.notices) == 5)
 
 
 async def test_a_paused_instance_keeps_what_it_is_owed(timed: World) -> None:

@@ -41,6 +41,7 @@ def play(installed: Path) -> Callable[[str], str]:
     port = str(free_port())
     commands = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}"}
+    environment["SMPLY_CONFIG_DIR"] = str(installed / "config")
     runners = {".sh": ["bash", "-eu"], ".py": [sys.executable], ".mjs": [str(NODE / "node")]}
 
     def run(name: str) -> str:
@@ -72,3 +73,28 @@ def test_a_server_a_key_a_token_and_three_clients(
     finally:
         stop = [sys.executable, "-m", "smply", "serve", "--data-dir", "data", "--stop"]
         subprocess.run(stop, cwd=installed, capture_output=True, check=False)
+
+
+def test_a_script_sets_up_a_server_on_a_bare_machine(tmp_path: Path) -> None:
+    """All but its first command, which is the first of the manual and which `.ci/run` runs."""
+    script, port = example("setup.sh"), str(free_port())
+    install = "python3 -m venv .venv && .venv/bin/pip install --quiet .\n"
+    assert install in script
+    assert install.strip() in MANUAL.read_text().partition("```sh\n")[2]
+    shutil.copy(EXAMPLE, tmp_path)
+    (tmp_path / "setup.sh").write_text(script.replace(install, "").replace("8000", port))
+    environment = {
+        name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name in os.environ
+    }
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    try:
+        done = subprocess.run(
+            ["sh", "setup.sh"], cwd=tmp_path, env=environment, capture_output=True, text=True,
+            check=False, timeout=_SECONDS, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == "on"
+        assert (tmp_path / "web.env").stat().st_mode & 0o077 == 0
+    finally:
+        stop = [sys.executable, "-m", "smply", "serve", "--data-dir", "data", "--stop"]
+        subprocess.run(stop, cwd=tmp_path, capture_output=True, check=False)

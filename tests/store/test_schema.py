@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from smply.errors import DataDirectoryError
-from smply.store import Owner, migrate, needs_migration, open_store, schema, sqlite
+from smply.store import Owner, copies, migrate, needs_migration, open_store, schema, sqlite
 from smply.store.sqlite import open_sqlite
 
 from .support import NOW, find, furnish
@@ -209,7 +209,7 @@ def test_a_dump_of_each_schema_opens_and_reads(path: Path, dump: Path) -> None:
 
 def test_every_query_has_a_sentence_and_is_used() -> None:
     text = (Path(schema.__file__).parent / "sql" / "sqlite" / "queries.sql").read_text()
-    code = Path(sqlite.__file__).read_text()
+    code = Path(sqlite.__file__).read_text() + Path(copies.__file__).read_text()
     for block in text.strip().split("\n\n"):
         name, sentence = block.split("\n")[:2]
         assert f'"{name.removeprefix("-- ")}"' in code

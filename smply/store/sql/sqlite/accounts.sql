@@ -34,6 +34,10 @@ UPDATE users SET email = ?2 WHERE id = ?1 AND email IS NULL;
 INSERT INTO members (org, user, role, created_at) VALUES (?, ?, ?, ?)
 ON CONFLICT (org, user) DO NOTHING;
 
+-- get_email
+-- The address of a person, if it is known.
+SELECT email FROM users WHERE id = ?;
+
 -- get_role
 -- What a person is in an org.
 SELECT role FROM members WHERE org = ? AND user = ?;

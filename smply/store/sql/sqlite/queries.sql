@@ -307,3 +307,11 @@ WITH overdue AS (
 SELECT (SELECT count(DISTINCT id) FROM overdue), m.name, o.name
 FROM overdue o JOIN machines m ON m.id = o.machine
 ORDER BY o.due, o.delivery LIMIT 1;
+
+-- count_instances
+-- How many instances there are, of all orgs.
+SELECT count(*) FROM instances;
+
+-- has_table
+-- A row if there is a table of that name.
+SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?;
