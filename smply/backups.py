@@ -23,13 +23,16 @@ from typing import IO, NamedTuple
 import msgspec
 
 from smply.contract import show_time
-from smply.directory import DataDirectory
+from smply.directory import DEFAULT_ORG, DataDirectory, write_private
 from smply.errors import DataDirectoryError, SmplyError, UsageError
 from smply.ids import ORG, show_id
 from smply.store import Contents, copy_database, newest_schema, read_copy
 
 MANIFEST, KEY, DATABASE = "manifest.json", "key.json", "smply.db"
 """The members, in their order."""
+
+_PUTTING = "putting"
+"""Marks the place of a restore that has begun to move things to where they belong."""
 
 _FORMAT = 1
 _SMALL_BYTES = 65_536
@@ -66,6 +69,7 @@ class Manifest(msgspec.Struct, frozen=True, rename="camel"):
     instances: int
     sealed: bool
     members: dict[str, Member]
+    default_org: str | None = None
 
     def describes(self, contents: Contents) -> bool:
         """Whether the database is the one that was put in."""
@@ -107,6 +111,7 @@ class _Taken(NamedTuple):
     contents: Contents
     database: Member
     key: bytes | None
+    default_org: str | None
 
 
 def _take(data_dir: Path, copy: Path, now: Callable[[], int]) -> _Taken:
@@ -117,7 +122,9 @@ def _take(data_dir: Path, copy: Path, now: Callable[[], int]) -> _Taken:
         copy_database(directory.database, copy)
         contents = read_copy(copy)
         key = _read_key(directory.key, must_exist=contents.has_secrets)
-    return _Taken(created_at, contents, _member(copy), key)
+        named = directory.path / DEFAULT_ORG
+        default_org = named.read_text("ascii").strip() if named.exists() else None
+    return _Taken(created_at, contents, _member(copy), key, default_org)
 
 
 def _manifest(taken: _Taken, sealed: bytes) -> Manifest:
@@ -134,6 +141,7 @@ def _manifest(taken: _Taken, sealed: bytes) -> Manifest:
         instances=contents.instances,
         sealed=bool(sealed),
         members=members,
+        default_org=taken.default_org,
     )
 
 
@@ -146,20 +154,32 @@ def restore(file: Path, data_dir: Path, ask: Ask) -> Manifest:
     (`newer-backup`), a passphrase that is not the one (`wrong-passphrase`), and a directory that
     cannot be written (`not-written`).
     """
-    _refuse_data(data_dir)
+    if not _left_behind(data_dir):
+        _refuse_data(data_dir)
     with _opened(file) as archive:
         manifest = archive.manifest
         key = archive.key(ask()) if manifest.sealed else None
         with DataDirectory(data_dir) as directory, _writing(data_dir):
             directory.hold_alone("is to be restored")
+            _clear_away(directory)
             _refuse_data(data_dir)
-            # What a restore that was killed has left.
-            for left in data_dir.glob(".restore-*"):
-                shutil.rmtree(left)
             with _place(data_dir, ".restore-") as place:
                 archive.unpack_database(place / DATABASE)
-                _put(directory, key, place)
+                _put(directory, key, manifest.default_org, place)
     return manifest
+
+
+def _left_behind(data_dir: Path) -> list[Path]:
+    """What restores that were killed have left."""
+    return list(data_dir.glob(".restore-*"))
+
+
+def _clear_away(directory: DataDirectory) -> None:
+    """Throw that away, and the key that one of them had put in its place, without a database."""
+    for left in _left_behind(directory.path):
+        if (left / _PUTTING).exists() and not directory.database.exists():
+            directory.key.unlink(missing_ok=True)
+        shutil.rmtree(left)
 
 
 def _refuse_data(data_dir: Path) -> None:
@@ -357,8 +377,11 @@ def _opened(file: Path) -> Iterator[_Archive]:
         yield _Archive(file, stream)
 
 
-def _put(directory: DataDirectory, key: bytes | None, place: Path) -> None:
+def _put(directory: DataDirectory, key: bytes | None, default_org: str | None, place: Path) -> None:
     """Move what was unpacked to where it belongs; the database last, since it makes it data."""
+    (place / _PUTTING).touch()
+    if default_org is not None:
+        write_private(directory.path / DEFAULT_ORG, default_org.encode())
     if key is not None:
         sealer = place / "key"
         sealer.touch(0o600)

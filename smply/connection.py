@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smply.config import ACCESS_TOKEN, API_URL, KEY_ID, ORG, PROFILE, SECRET_KEY, Config
+from smply.directory import DEFAULT_ORG
 from smply.errors import UsageError
 from smply.profiles import LOCAL, Profile, Profiles, checked_url
 
 _DATA_DIR = "--data-dir"
-_DEFAULT_ORG = "default-org"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +88,14 @@ def connect(
     """
     told = profile_named(flags, config, environment)
     profile = Profiles(config.config_dir).load(told.value)
-    given, around, own = _of_flags(flags), from_environment(environment), _of_profile(profile)
-    layers = [given, around, own]
-    if told.by in (PROFILE.flag, _DATA_DIR):
-        # Nothing that the environment says is meant for this machine.
-        layers = [given] if profile.name == LOCAL else [given, own, around]
+    by_flag = told.by in (PROFILE.flag, _DATA_DIR)
+    # Nothing that the environment says is meant for this machine then, be it nonsense.
+    around = {} if by_flag and profile.name == LOCAL else from_environment(environment)
+    given, own = _of_flags(flags), _of_profile(profile)
+    layers = [given, own, around] if by_flag else [given, around, own]
     url = _first(layers, "url")
     layers = [layer for layer in layers if _is_for(layer, url)]
-    credential = next((layer for layer in layers if layer.keys() & {"token", "key_id"}), {})
+    credential = next((layer for layer in layers if layer.keys() & set(_CREDENTIAL)), {})
     org = _first(layers, "org")
     if org is None and url is None:
         org = default_org(config.data_dir)
@@ -120,9 +120,10 @@ def unlocked(connection: Connection, config: Config) -> Connection:
 
 def default_org(data_dir: Path) -> Told | None:
     """The org that a data directory means, where it was told one: see `keep_default_org`."""
-    path = data_dir / _DEFAULT_ORG
+    path = data_dir / DEFAULT_ORG
     with suppress(OSError, UnicodeDecodeError):
-        return Told(path.read_text("utf-8").strip(), str(path))
+        org = path.read_text("utf-8").strip()
+        return Told(org, str(path)) if org else None
     return None
 
 
@@ -131,7 +132,7 @@ def keep_default_org(data_dir: Path, org: str) -> None:
     from smply.directory import write_private
 
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_private(data_dir / _DEFAULT_ORG, org.encode())
+    write_private(data_dir / DEFAULT_ORG, org.encode())
 
 
 def profile_named(
@@ -207,6 +208,10 @@ def _check(flags: Flags, url: Told | None, org: Told | None, credential: _Layer)
     if key_id is not None and secret is None and key_id.by == KEY_ID.variable:
         raise UsageError(
             f"{key_id.by} names a key without its secret", hint=f"set {SECRET_KEY.variable}"
+        )
+    if secret is not None and key_id is None and token is None and url is not None:
+        raise UsageError(
+            f"{secret.by} is the secret of a key, and none is named", hint=f"set {KEY_ID.variable}"
         )
     for told in (token, key_id, secret, org):
         if told is not None and not (told.value.isascii() and told.value.isprintable()):

@@ -8,6 +8,14 @@ from datetime import UTC, datetime
 NAME = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 """A name of a machine or an instance (C4)."""
 
+USES = {
+    "production": frozenset({"events.write", "state.read", "instances.write", "indexes.read"}),
+    "ci": frozenset({
+        "machines.read", "machines.write", "machine-versions.read", "machine-versions.write",
+    }),
+}  # fmt: skip
+"""What a key is made for (S107, S108)."""
+
 BUNDLE_BYTES_MAX = 10_000_000
 BUNDLE_GZIPPED_BYTES_MAX = 1_000_000
 """Of the code of a version, as it is and gzipped (S22)."""

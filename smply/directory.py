@@ -15,6 +15,9 @@ from typing import Self
 
 from smply.errors import DataDirectoryError
 
+DEFAULT_ORG = "default-org"
+"""The file of a data directory that names the org its commands mean."""
+
 _WAIT_SECONDS = 5.0
 _LOOKS = 20
 _LOOK_SECONDS = 0.005
@@ -143,12 +146,19 @@ class ServerLock:
             self._mark.unlink(missing_ok=True)
         else:
             os.close(lock)
-            other = self.running()
-            where = f" (process {other.pid}, {other.uds or other.url})" if other else ""
-            raise DataDirectoryError(
-                f"another smply serve has {self._path.parent}{where}",
-                hint="use that one, stop it with `smply serve --stop`, or name another --data-dir",
-            )
+            raise self._taken(self.running())
+
+    def refuse_another(self) -> None:
+        """Raises DataDirectoryError if another server has it and accepts requests."""
+        if (other := self.running()) is not None:
+            raise self._taken(other)
+
+    def _taken(self, other: ServerMark | None) -> DataDirectoryError:
+        where = f" (process {other.pid}, {other.uds or other.url})" if other else ""
+        return DataDirectoryError(
+            f"another smply serve has {self._path.parent}{where}",
+            hint="use that one, stop it with `smply serve --stop`, or name another --data-dir",
+        )
 
     def _is_got(self, lock: int) -> bool:
         """Whether the lock was got; who only looks whether a server runs holds it for a moment."""

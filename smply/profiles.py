@@ -5,6 +5,9 @@ one in use. Where there is a system keyring the credential is there instead, and
 
     {"url", "org"?, "keyId"?, "token"? | "secret"?, "keyring"?: true, "ca"?, "clientCert"?,
      "clientKey"?}
+
+An entry of the keyring is for one address and one key (`_entry`), so that whatever a file says, it
+never finds the credential of another server.
 """
 
 from __future__ import annotations
@@ -74,11 +77,15 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Where a profile's credential is: in the keyring, or in this file, and then perhaps why."""
+    """Where a profile's credential is: in the keyring, or in this file, and then perhaps why.
+
+    `left` says which credential that it had the keyring did not give up.
+    """
 
     file: Path
     keyring: bool
     why: str | None = None
+    left: str | None = None
 
 
 class ProfileError(SmplyError):
@@ -133,7 +140,7 @@ class Profiles:
         """The profile with its token or secret, out of the keyring if it is there."""
         if not profile.keyring:
             return profile
-        secret = _from_keyring(self._path(profile.name), profile.name)
+        secret = _from_keyring(_entry(self._path(profile.name), profile), profile.name)
         if profile.key_id is not None:
             return replace(profile, secret=secret)
         return replace(profile, token=secret)
@@ -145,9 +152,9 @@ class Profiles:
             raise UsageError("local is this machine, and has no settings", hint="name another")
         with _told(path):
             self._make_directory()
-        secret = profile.token or profile.secret
-        before = None if secret is None else _peek(path)
-        why = "" if secret is None else _into_keyring(path, secret)
+        secret, entry, old = profile.token or profile.secret, _entry(path, profile), _kept(path)
+        before = None if secret is None else _peek(entry)
+        why = "" if secret is None else _into_keyring(entry, secret)
         kept = profile
         if why is None:
             kept = replace(profile, token=None, secret=None, keyring=True)
@@ -157,15 +164,20 @@ class Profiles:
         except ProfileError:
             # The file that is there still must not find the new credential.
             if why is None:
-                _put_back(path, before)
+                _put_back(entry, before)
             raise
-        if not kept.keyring:
-            _forget_in_keyring(path)
-        return Kept(path, kept.keyring, why or None)
+        left = None
+        if old is not None and not (kept.keyring and old == entry):
+            left = _forget_in_keyring(old)
+        return Kept(path, kept.keyring, why or None, left)
 
-    def delete(self, name: str) -> None:
-        """Forget a profile and its credential, broken or not; `local` is used where it was."""
+    def delete(self, name: str) -> str | None:
+        """Forget a profile and its credential, broken or not; `local` is used where it was.
+
+        Says which credential the keyring did not give up, None where nothing is left.
+        """
         path = self._path(name)
+        entry = _kept(path)
         if name == LOCAL:
             raise UsageError("local always exists", hint="--data-dir names another place for it")
         with _told(path):
@@ -175,7 +187,7 @@ class Profiles:
                 raise _missing(name) from None
             if self.in_use() == name:
                 self._in_use.unlink(missing_ok=True)
-        _forget_in_keyring(path)
+        return None if entry is None else _forget_in_keyring(entry)
 
     def use(self, name: str) -> None:
         """Choose the profile of commands that name none."""
@@ -289,6 +301,21 @@ def _fields(profile: Profile) -> dict[str, Any]:
 # raise what they like.
 
 
+def _entry(path: Path, profile: Profile) -> str:
+    """What the entry of a profile is called: by its file, its address and its key."""
+    return " ".join(filter(None, (str(path), (profile.url or "").rstrip("/"), profile.key_id)))
+
+
+def _kept(path: Path) -> str | None:
+    """The entry that a file says is there, None for none; in the rest it may be broken."""
+    with contextlib.suppress(Exception):
+        fields = json.loads(path.read_bytes())
+        if fields.get("keyring") is True:
+            url = checked_url(fields["url"], "its url")
+            return _entry(path, Profile("", url, key_id=fields.get("keyId")))
+    return None
+
+
 def _keyring() -> Any:
     """The library, or None where there is no keyring that it recommends: one that only writes a
     file is no better than ours."""
@@ -299,22 +326,22 @@ def _keyring() -> Any:
     return keyring if keyring.get_keyring().priority >= 1 else None
 
 
-def _into_keyring(path: Path, secret: str) -> str | None:
+def _into_keyring(entry: str, secret: str) -> str | None:
     """Put it there; else say why not, which is nothing where there is no keyring."""
     try:
         keyring = _keyring()
         if keyring is None:
             return ""
-        keyring.set_password(_SERVICE, str(path), secret)
+        keyring.set_password(_SERVICE, entry, secret)
     except Exception as exc:
         return f"the system's keyring refused it: {_reason(exc)}"
     return None
 
 
-def _from_keyring(path: Path, name: str) -> str:
+def _from_keyring(entry: str, name: str) -> str:
     try:
         keyring = _keyring()
-        secret = None if keyring is None else keyring.get_password(_SERVICE, str(path))
+        secret = None if keyring is None else keyring.get_password(_SERVICE, entry)
         why = "there is no keyring here" if keyring is None else "it is not there"
     except Exception as exc:
         secret, why = None, _reason(exc)
@@ -326,26 +353,35 @@ def _from_keyring(path: Path, name: str) -> str:
     return str(secret)
 
 
-def _peek(path: Path) -> str | None:
+def _peek(entry: str) -> str | None:
     """What is there now."""
     with contextlib.suppress(Exception):
         keyring = _keyring()
-        return None if keyring is None else keyring.get_password(_SERVICE, str(path))
+        return None if keyring is None else keyring.get_password(_SERVICE, entry)
     return None
 
 
-def _put_back(path: Path, before: str | None) -> None:
+def _put_back(entry: str, before: str | None) -> None:
     if before is None:
-        _forget_in_keyring(path)
+        _forget_in_keyring(entry)
     else:
-        _into_keyring(path, before)
+        _into_keyring(entry, before)
 
 
-def _forget_in_keyring(path: Path) -> None:
-    with contextlib.suppress(Exception):
+def _forget_in_keyring(entry: str) -> str | None:
+    """Take it out; else say why it is there still."""
+    try:
         keyring = _keyring()
-        if keyring is not None:
-            keyring.delete_password(_SERVICE, str(path))
+        if keyring is None:
+            why = "there is no keyring here"
+        elif keyring.get_password(_SERVICE, entry) is None:
+            return None
+        else:
+            keyring.delete_password(_SERVICE, entry)
+            return None
+    except Exception as exc:
+        why = _reason(exc)
+    return f'the system\'s keyring keeps the credential "{_SERVICE} {entry}": {why}'
 
 
 def _reason(exc: Exception) -> str:

@@ -32,6 +32,8 @@ __all__ = ["Asked", "Heard", "Serving", "serve"]
 GRACE_SECONDS = 10
 """What requests have to come to their end when the server stops."""
 _FLUSH_SECONDS = 60
+_EVERYWHERE = ("0.0.0.0", "::")
+"""Hosts that stand for every address of this machine, and are no address for others."""
 _IDLE_SECONDS = 150
 """Longer than proxies keep a connection, or they would send a request where nobody listens."""
 
@@ -85,10 +87,15 @@ async def _until_told(data_dir: Path, clock: Clock, serving: Serving, heard: Hea
 
 
 async def _serve(data_dir: Path, clock: Clock, serving: Serving, heard: Heard, stop: _Stop) -> None:
-    listening = _listen(serving)
+    lock = ServerLock(data_dir)
+    try:
+        listening = _listen(serving)
+    except UsageError:
+        # It is perhaps this directory's own server that listens there.
+        lock.refuse_another()
+        raise
     # One that starts while this one ends has its own socket there by then.
     bound = None if serving.uds is None else _inode(serving.uds)
-    lock = ServerLock(data_dir)
     settings = EngineSettings(log_days=serving.log_days)
     try:
         async with open_directory(
@@ -135,6 +142,10 @@ def _ready(lock: ServerLock, mark: ServerMark, url: str, serving: Serving, heard
         told = {"url": url, "orgId": mark.org, "accessToken": mark.token, "pid": mark.pid}
         write_private(serving.ready_file, json.dumps(told).encode() + b"\n")
     heard.ready(url)
+    if serving.uds is None and serving.public_url is None and serving.host in _EVERYWHERE:
+        heard.notice(
+            Notice(f"uploads are sent to {url}, where nobody else finds it: give --public-url URL")
+        )
 
 
 def _server(opened: Opened, access: Access, url: str, serving: Serving, heard: Heard) -> _Server:

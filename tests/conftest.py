@@ -37,9 +37,11 @@ TIMES = 10 if PROFILE == "long" else 1
 # Nobody's own keyring: tests bring theirs.
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
 
+# So it is for what a shell runs in the background, or nohup, and for all commands started here.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # So it is for whatever a shell runs in the background, and for all commands started here.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, max_examples=100)
 hypothesis.settings.register_profile("long", deadline=None, max_examples=100 * TIMES)

@@ -28,6 +28,14 @@ class Works(keyring.backend.KeyringBackend):
             raise PasswordDeleteError("it is not there") from None
 
 
+class Interrupted(Works):
+    """Ctrl-C as soon as it has taken something."""
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        super().set_password(service, username, password)
+        raise KeyboardInterrupt
+
+
 class Plain(Works):
     """As those that write a file: the library itself does not recommend it."""
 

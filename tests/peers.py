@@ -6,6 +6,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,9 @@ from typing import Any, Self
 import pytest
 import trustme
 
-Answer = bytes | Callable[[], bytes]
-"""The bytes of an answer, after which the connection is closed, or what makes them in its time."""
+Answer = bytes | Callable[[], bytes | Iterator[bytes]]
+"""The bytes of an answer, after which the connection is closed, or what makes them in its time, at
+once or in parts."""
 
 MACHINES = b'{"machines":[]}'
 
@@ -28,6 +30,18 @@ def http(
     told = {"content-type": kind, "content-length": str(len(body)), **headers}
     lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in told.items())
     return f"HTTP/1.1 {status} So\r\n{lines}connection: close\r\n\r\n".encode() + body
+
+
+def dripping(head: bytes, drop: bytes) -> Callable[[], Iterator[bytes]]:
+    """An answer that begins so and goes on for ever, a drop at a time."""
+
+    def drip() -> Iterator[bytes]:
+        yield head
+        while True:
+            time.sleep(0.02)
+            yield drop
+
+    return drip
 
 
 def page(status: int = 200) -> bytes:
@@ -129,7 +143,9 @@ class Peer(_Listener):
         if answer is None:
             self.closed.wait()
         else:
-            connection.sendall(answer if isinstance(answer, bytes) else answer())
+            made = answer if isinstance(answer, bytes) else answer()
+            for part in [made] if isinstance(made, bytes) else made:
+                connection.sendall(part)
 
     def _read(self, connection: socket.socket) -> Asked:
         head, _, body = self._until(connection, b"", lambda got: b"\r\n\r\n" in got).partition(

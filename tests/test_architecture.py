@@ -52,7 +52,7 @@ DRIVERS = {
     "httpx": {"client", "cli"}, "httpcore": {"identity"}, "jwt": {"identity", "client"},
     "cryptography": {"identity"}, "jsonpath_rfc9535": {"identity"},
     "typer": {"cli"}, "rich": {"cli"},
-    "time": {"clock", "runtime", "directory", "cli"},
+    "time": {"clock", "runtime", "directory", "cli", "client"},
 }  # fmt: skip
 """Libraries that belong to some rooms alone."""
 

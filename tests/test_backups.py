@@ -447,6 +447,14 @@ def test_a_backup_that_is_cut_off_or_flipped_is_refused_unless_it_says_the_same(
     assert refusals > 100
 
 
+def test_the_default_org_comes_along(data: Path, tmp_path: Path, new: Path) -> None:
+    """Else the machines of a restored directory seem to be gone."""
+    (data / "default-org").write_text("org_aaaaaaaaaaaaaaaaaaaaaa")
+    back_up(data, tmp_path / "other", lambda: 0, word)
+    restore(tmp_path / "other", new, word)
+    assert (new / "default-org").read_text() == "org_aaaaaaaaaaaaaaaaaaaaaa"
+
+
 # Killed in the middle.
 
 
@@ -515,8 +523,7 @@ def test_a_restore_that_is_killed_leaves_no_database_or_a_whole_one(
         killed = kill_at(event)
         whole.append((new / "smply.db").exists())
         if not whole[-1]:
-            # What it left does not matter to the next, but for a key, which might be somebody's.
-            (new / "key").unlink(missing_ok=True)
+            # What it left, a key too, does not matter to the next.
             restore(file, new, word)
             assert names(new) == ["key", "lock", "smply.db"]
         assert rows(new) == before

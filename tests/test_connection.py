@@ -76,10 +76,12 @@ def test_a_key_of_the_environment_goes_before_the_profile_whole(config: Config) 
         } == {"key_id": "k by SMPLY_KEY_ID", "secret": "s by SMPLY_SECRET_KEY"}
 
 
-def test_the_secret_of_the_environment_alone_changes_no_profile(config: Config) -> None:
-    """`smply tokens generate` takes it from there as well."""
+def test_the_secret_of_the_environment_alone_is_refused(config: Config) -> None:
+    """A profile that a flag names is used without it; `smply tokens generate` takes it."""
     Profiles(config.config_dir).use("ci")
-    connection = connect(Flags(), config, around(secret="s"))
+    with pytest.raises(UsageError, match="SMPLY_SECRET_KEY is the secret of a key, and none is"):
+        connect(Flags(), config, around(secret="s"))
+    connection = connect(Flags(profile="ci"), config, around(secret="s"))
     assert connection.secret == Told("s_ci", "profile ci")
     assert shown(connect(Flags(profile="local"), config, around(secret="s"))) == {}
 

@@ -355,7 +355,8 @@ def test_a_keyring_keeps_the_credential(
     ring = use_keyring(keyrings.Works())
     assert profiles.save(profile).keyring
     path = files / f"{profile.name}.json"
-    assert ring.kept == {f"smply {path}": SECRET}
+    entry = " ".join(filter(None, ("smply", str(path), URL, profile.key_id)))
+    assert ring.kept == {entry: SECRET}
     assert SECRET not in path.read_text()
     loaded = profiles.load(profile.name)
     assert SECRET not in str(asdict(loaded))
@@ -434,13 +435,50 @@ def test_a_keyring_that_is_not_installed_any_more_is_told(
 
 
 def test_a_locked_keyring_hinders_no_goodbye(
-    profiles: Profiles, use_keyring: Callable[[Any], Any]
+    profiles: Profiles, files: Path, use_keyring: Callable[[Any], Any]
 ) -> None:
     use_keyring(keyrings.Locked())
     assert profiles.save(PROD).keyring
-    profiles.save(PROD.with_credential())
+    keeps = f'{files / "prod.json"} {URL}": Failed to unlock the collection!'
+    kept = profiles.save(PROD.with_credential())
     assert profiles.load("prod").credential is None
-    profiles.delete("prod")
+    assert profiles.save(PROD).keyring
+    left = profiles.delete("prod")
+    assert kept.left == left == f"the system's keyring keeps the credential \"smply {keeps}"
+    assert profiles.names() == ["local"]
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        Profile("prod", "https://other.example", token="sbat_new"),
+        Profile("prod", URL, key_id="sbk_1", secret="sbsec_new"),
+    ],
+)
+def test_an_interrupt_leaves_no_file_with_the_credential_of_another(
+    profiles: Profiles, files: Path, use_keyring: Callable[[Any], Any], new: Profile
+) -> None:
+    """Between the keyring and the file. A token never goes to another server."""
+    ring = use_keyring(keyrings.Works())
+    profiles.save(PROD)
+    cut = use_keyring(keyrings.Interrupted())
+    cut.kept = ring.kept
+    with pytest.raises(KeyboardInterrupt):
+        profiles.save(new)
+    assert profiles.unlock(profiles.load("prod")).token == SECRET
+    (files / "prod.json").write_text('{"url": "https://x.example", "keyring": true}')
+    with pytest.raises(ProfileError, match="it is not there"):
+        profiles.unlock(profiles.load("prod"))
+
+
+def test_what_another_server_had_is_taken_out_of_the_keyring(
+    profiles: Profiles, use_keyring: Callable[[Any], Any]
+) -> None:
+    ring = use_keyring(keyrings.Works())
+    profiles.save(PROD)
+    kept = profiles.save(Profile("prod", "https://other.example/", token="sbat_new"))
+    assert (kept.left, list(ring.kept.values())) == (None, ["sbat_new"])
+    assert profiles.unlock(profiles.load("prod")).token == "sbat_new"
 
 
 @pytest.mark.parametrize("before", [PROD, None])

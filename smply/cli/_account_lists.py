@@ -11,7 +11,8 @@ from rich.text import Text
 from smply.cli._frame import Frame
 from smply.cli._lists import fact_lines
 from smply.cli._table import Column, table
-from smply.cli._text import ago, ahead, compact, harmless, milliseconds
+from smply.cli._text import compact, harmless, since, until
+from smply.contract import USES
 from smply.models import (
     AccessToken,
     AuditEntry,
@@ -47,17 +48,22 @@ def org_list(orgs: Sequence[Org], default: str | None, frame: Frame) -> list[Tex
 
 
 def key_list(keys: Sequence[Key], frame: Frame) -> list[Text]:
-    """KEY, NAME, CREATED, SCOPES."""
+    """KEY, NAME, CREATED, and SCOPES: the use whose they are, or how many and which."""
     rows = [
         [
             Text(key.id, style="bold"),
             _told(key.name),
             _age(key.created_at, frame),
-            Text(" ".join(key.scopes), style="dim"),
+            Text(_use(key.scopes), style="dim"),
         ]
         for key in keys
     ]
     return _table(["KEY", "NAME", "CREATED", "SCOPES"], rows, frame)
+
+
+def _use(scopes: Sequence[str]) -> str:
+    use = next((use for use, its in USES.items() if its == set(scopes)), None)
+    return use or f"{len(scopes)}: {' '.join(scopes)}"
 
 
 def token_list(tokens: Sequence[AccessToken], frame: Frame) -> list[Text]:
@@ -160,22 +166,27 @@ _ID = re.compile(r"([a-z]+_.{8}).{14}")
 
 
 def log_list(lines: Sequence[LogLine], frame: Frame) -> list[Text]:
-    """WHEN, MACHINE, INSTANCE, and the first line of TEXT; what went to stderr is red."""
+    """WHEN, MACHINE, INSTANCE, and as much of TEXT as there is room for, its lines behind each
+    other; what went to stderr is marked, and red."""
     rows = [
         [
             _age(line.timestamp, frame),
             _told(line.machine_name),
             Text(harmless(line.instance_name), style="bold"),
-            Text(_first_line(line.log, frame), style="red" if line.output_type == "stderr" else ""),
+            _printed(line, frame),
         ]
         for line in lines
     ]
     return _table(["WHEN", "MACHINE", "INSTANCE", "TEXT"], rows, frame)
 
 
-def _first_line(text: str, frame: Frame) -> str:
-    first, _, more = text.strip().partition("\n")
-    return f"{harmless(first)} {frame.marks.ellipsis}" if more else harmless(first)
+def _printed(line: LogLine, frame: Frame) -> Text:
+    lines = filter(None, map(str.strip, line.log.splitlines()))
+    # One letter more than fits, so that it is seen to go on.
+    text = harmless(f" {frame.marks.dot} ".join(lines)[: frame.width + 1])
+    if line.output_type == "stderr":
+        return Text(f"stderr: {text}", style="red")
+    return Text(text)
 
 
 def usage_list(usage: Sequence[Usage], frame: Frame) -> list[Text]:
@@ -198,7 +209,7 @@ def _number(count: float) -> Text:
     return Text(f"{count:,g}" if count < 1_000_000 else f"{count:,.0f}")
 
 
-_WHOLE = ("ORG", "KEY", "TOKEN", "USER", "INVITATION", "SERVICE", "ACTION", "WHAT")
+_WHOLE = ("ORG", "KEY", "TOKEN", "USER", "INVITATION", "SERVICE", "WHEN", "ACTION", "WHAT")
 """Columns whose ids other commands need, and what an audit is read for."""
 
 
@@ -212,8 +223,8 @@ def _told(text: str) -> Text:
 
 
 def _age(iso: str | UnsetType, frame: Frame) -> Text:
-    return Text("never" if iso is UNSET else ago(milliseconds(iso), frame.now), style="dim")
+    return Text("never" if iso is UNSET else since(iso, frame.now), style="dim")
 
 
 def _until(iso: str | UnsetType, frame: Frame) -> Text:
-    return Text("never" if iso is UNSET else ahead(milliseconds(iso), frame.now), style="dim")
+    return Text("never" if iso is UNSET else until(iso, frame.now), style="dim")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from smply.errors import NotFound
+from smply.errors import NotFound, SmplyError
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -51,6 +51,22 @@ def tell(
     given.output.step(verb, text)
     if then is not None:
         given.output.next(then)
+
+
+async def tell_once(given: Given, work: Awaitable[T], show: Callable[[T], None], what: str) -> None:
+    """Make what is told this once, and `show` it. Ctrl-C meanwhile gives it a moment; and where
+    nothing came of that, it is said that nobody knows whether `what` was done."""
+    from smply.cli._interrupt import to_its_end
+
+    def lost() -> None:
+        given.output.remark(f"interrupted: {what} all the same, perhaps; look before you try again")
+
+    result = await to_its_end(work, show, lost)
+    try:
+        show(result)
+    except SmplyError as exc:
+        exc.hint = f"{what}, and what is told once was not: look for it, and delete it"
+        raise
 
 
 @contextmanager

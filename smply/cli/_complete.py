@@ -5,6 +5,7 @@ Whatever goes wrong, no word is offered: a shell's prompt is no place for errors
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import partial
@@ -15,6 +16,8 @@ import typer
 if TYPE_CHECKING:
     from smply.client import AsyncClient
     from smply.models import Page
+
+_WORD = re.compile(r"[A-Za-z0-9_-]{1,160}", re.ASCII)
 
 _PATIENCE_SECONDS = 2.0
 """What a shell's prompt may wait for a server."""
@@ -97,7 +100,9 @@ def _listed(
     async def names(client: AsyncClient) -> Iterable[str]:
         from smply.cli._connect import all_pages
 
-        return [getattr(item, name) for item in await all_pages(pages(client))]
+        found = [str(getattr(item, name)) for item in await all_pages(pages(client))]
+        # Shells take words for more than text, and a server may say what it likes.
+        return [word for word in found if _WORD.fullmatch(word)]
 
     return _found(ctx, names)
 
@@ -106,7 +111,8 @@ def _found(ctx: typer.Context, ask: Callable[[AsyncClient], Awaitable[Iterable[s
     import asyncio
 
     with suppress(Exception):
-        return list(asyncio.run(_asked(ctx.params, ask)))
+        # However little of an answer comes at a time, and however many pages of it.
+        return list(asyncio.run(asyncio.wait_for(_asked(ctx.params, ask), _PATIENCE_SECONDS)))
     return []
 
 

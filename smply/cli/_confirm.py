@@ -14,23 +14,30 @@ _ANSWER_MAX = 1_000
 """Letters of an answer that are looked at; an endless line would fill the memory."""
 
 
-def confirm(given: Given, warning: Sequence[str], name: str, *, piped: Sequence[str] = ()) -> None:
+def confirm(
+    given: Given, warning: Sequence[str], name: str, *, question: str | None = None
+) -> None:
     """Go on only if the answer is this name, or `--yes` was given. Raises NotConfirmed.
 
-    A terminal is asked; what is piped in is taken as the answer, and may be one of `piped` too:
-    what scripts of the npm tool answer. Commands ask before they run an event loop, which would
-    keep a Ctrl-C from them.
+    A terminal is asked; what is piped in is taken as the answer. Where the npm tool asks a
+    `question`, a yes will do, as hands and scripts answer that. Commands ask before they run an
+    event loop, which would keep a Ctrl-C from them.
     """
     if given.yes:
         return
     typed = sys.stdin is not None and sys.stdin.isatty()
     if typed and not given.output.is_watched:
         raise _not_confirmed("nobody can see the question")
-    answer = ask(given, warning, f"Type {name} to confirm:" if typed else None)
+    answer = ask(given, warning, (question or f"Type {name} to confirm:") if typed else None)
     if not answer:
         raise _not_confirmed("there was no answer")
-    if answer.strip() not in (name, *(() if typed else piped)):
+    if answer.strip() != name and not (question is not None and is_yes(answer)):
         raise _not_confirmed(f'"{answer.strip()[:128]}" is not {name}')
+
+
+def is_yes(answer: str) -> bool:
+    """Whether a question that ends in `[y/N]` was answered with a yes."""
+    return answer.strip().lower() in ("y", "yes")
 
 
 def ask(given: Given, warning: Sequence[str], prompt: str | None) -> str:
@@ -59,5 +66,6 @@ def _answer() -> str:
 
 def _not_confirmed(why: str) -> NotConfirmed:
     return NotConfirmed(
-        f"not confirmed: {why}; nothing was done", hint="type or pipe in the name, or use --yes"
+        f"not confirmed: {why}; nothing was done",
+        hint="type or pipe in what is asked for, or use --yes",
     )

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from smply.errors import NotSignedIn
+from smply.config import ORG
+from smply.errors import BadAnswer, NotSignedIn
 
 if TYPE_CHECKING:
     from smply.cli._output import Output
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from smply.models import Page
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 # The command line of httpx itself, which takes 40 ms to import and which nobody calls here: httpx
 # can do without it.
@@ -64,18 +66,18 @@ async def _local(
     from smply.directory import ServerLock
     from smply.server import LOCAL_URL, open_local
 
-    org = connection.org.value if connection.org else None
+    org = _org(connection, of_key=token is not None)
     running = ServerLock(config.data_dir).running()
     if running is not None:
         # One of our own: a proxy that the environment names is not shown the owner's token.
         # It speaks no TLS, and certificates take 30 ms to load.
         transport = httpx.AsyncHTTPTransport(uds=running.uds, verify=False)
         own = org or (running.org if token is None else None)
+        bearer = running.token if token is None else token
         waiting = Waiting(output, running.url)
         try:
             async with AsyncClient(
-                running.url, token=token or running.token, org=own, transport=transport,
-                watch=waiting,
+                running.url, token=bearer, org=own, transport=transport, watch=waiting
             ) as client:  # fmt: skip
                 yield client
         finally:
@@ -108,23 +110,20 @@ async def _remote(
     if connection.credential is None and token is None and not as_nobody:
         raise NotSignedIn(
             f"there is no credential for {url}{_set_aside(url)}",
-            hint="smply login, or SMPLY_ACCESS_TOKEN, or SMPLY_KEY_ID with SMPLY_SECRET_KEY",
+            hint=f"smply login --api-url {url}, or SMPLY_ACCESS_TOKEN, or SMPLY_KEY_ID with"
+            " SMPLY_SECRET_KEY",
         )
-    if token is None:
-        connection = unlocked(connection, config)
+    org = _org(connection, of_key=token is not None or connection.key_id is not None)
     key = None
-    if token is None and connection.key_id is not None:
-        key = (connection.key_id.value, connection.secret.value if connection.secret else "")
-    elif token is None and connection.token is not None:
-        token = connection.token.value
-    # An org is said beside a person's token; others know their own.
-    org = connection.org.value if connection.org else None
+    if token is None:
+        token, key = _credential(unlocked(connection, config))
     clock = clock_of(config)
-    cert = settings.client_cert
+    # The certificates of a profile are for its own server alone.
+    ca, cert = (settings.ca, settings.client_cert) if connection.at_home else (None, None)
     waiting = Waiting(output, url)
     try:
         async with AsyncClient(
-            url, token=token, key=key, org=org, ca=settings.ca,
+            url, token=token, key=key, org=org, ca=ca,
             certificate=None if cert is None else (cert, settings.client_key or cert),
             watch=waiting, now=lambda: clock.now() / 1000,
             timeout=patience or TIMEOUT_SECONDS, attempts=ATTEMPTS if patience is None else 1,
@@ -144,6 +143,20 @@ def _set_aside(url: str) -> str:
     return ""
 
 
+def _credential(connection: Connection) -> tuple[str | None, tuple[str, str] | None]:
+    """The token, or the id and the secret of the key."""
+    if connection.key_id is None:
+        return connection.token.value if connection.token else None, None
+    return None, (connection.key_id.value, connection.secret.value if connection.secret else "")
+
+
+def _org(connection: Connection, *, of_key: bool) -> str | None:
+    """The org to name: a key is of one org, and what it signs, so that none is named beside it
+    unless this command line does."""
+    org = connection.org
+    return None if org is None or (of_key and org.by != ORG.flag) else org.value
+
+
 def clock_of(config: Config) -> Clock:
     """The clock of the settings, by which ages are told."""
     from smply.clock import open_clock
@@ -151,11 +164,26 @@ def clock_of(config: Config) -> Clock:
     return open_clock(config.clock)
 
 
+async def pages(
+    fetch: Callable[[str | None], Awaitable[P]], next_of: Callable[[P], str | None]
+) -> AsyncIterator[P]:
+    """What `fetch` gives for None, and then for what each page says comes next, until it is None.
+
+    Raises BadAnswer where what comes next has been already: there would be no end of it.
+    """
+    at, been = None, set[str | None]()
+    while at not in been:
+        been.add(at)
+        page = await fetch(at)
+        yield page
+        at = next_of(page)
+        if at is None:
+            return
+    raise BadAnswer(
+        "the server gives the same page again", hint="is it a server of State Backed's API?"
+    )
+
+
 async def all_pages(fetch: Callable[[str | None], Awaitable[Page[T]]]) -> list[T]:
     """Everything that a list has, whatever the number of its pages."""
-    page = await fetch(None)
-    items = list(page.items)
-    while page.cursor is not None:
-        page = await fetch(page.cursor)
-        items += page.items
-    return items
+    return [item async for page in pages(fetch, lambda page: page.cursor) for item in page.items]

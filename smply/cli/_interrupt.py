@@ -85,10 +85,12 @@ async def _attended(work: Awaitable[T]) -> T:
         raise
 
 
-async def to_its_end(work: Awaitable[T], told: Callable[[T], None]) -> T:
+async def to_its_end(
+    work: Awaitable[T], told: Callable[[T], None], lost: Callable[[], None] = lambda: None
+) -> T:
     """What should not be half-done: Ctrl-C gives it a moment, tells what it did, and stands.
 
-    What takes longer is interrupted, and has to say itself what it leaves.
+    What takes longer is interrupted, and has to say itself what it leaves, or else `lost` does.
     """
     import asyncio
 
@@ -102,4 +104,5 @@ async def to_its_end(work: Awaitable[T], told: Callable[[T], None]) -> T:
         elif not task.done():
             task.cancel()
             await asyncio.wait([task])
+            lost()
         raise

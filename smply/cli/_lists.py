@@ -11,11 +11,10 @@ from rich.text import Text
 from smply.cli._frame import Frame
 from smply.cli._table import Column, beside, columns_of, table
 from smply.cli._text import (
-    ago,
     compact,
     harmless,
-    milliseconds,
     plural,
+    since,
     size,
     state_words,
 )
@@ -157,7 +156,7 @@ def _extent(node: Node) -> tuple[int, int]:
 
 
 def _age(iso: str, frame: Frame) -> Text:
-    return Text(ago(milliseconds(iso), frame.now), style="dim")
+    return Text(since(iso, frame.now), style="dim")
 
 
 def _version_cells(version: Version | None) -> list[Text]:

@@ -298,7 +298,11 @@ def acting(auth: str | None, token: str | None) -> Acting:
 
 def secret_of(option: str, text: str) -> str:
     """The value of an option that others should not see: as it is, @FILE, or @- for stdin (F7)."""
-    return _from_file(option, text).strip() if text.startswith("@") else text
+    secret = _from_file(option, text).strip() if text.startswith("@") else text
+    if not secret:
+        hint = f"there is nothing in {text[1:]}" if text else f"{option} @FILE, or @- for stdin"
+        raise UsageError(f"{option} is empty", hint=hint)
+    return secret
 
 
 def first_line_of_stdin(what: str) -> str:
@@ -336,7 +340,11 @@ def _from_file(option: str, text: str) -> str:
 
 
 def event_of(text: str) -> str | dict[str, Any]:
-    """An event: JSON if it begins with `{` (F19), else the name of one (S44)."""
+    """An event: JSON if it begins with `{` (F19), else the name of one (S44); or @FILE with it."""
+    if text.startswith("@"):
+        text = _from_file("--event", text).strip()
+        if not text:
+            raise UsageError("--event is empty", hint=example_of("--event"))
     if not text.lstrip().startswith("{"):
         _sendable("--event", text)
         return text

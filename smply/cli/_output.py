@@ -41,11 +41,13 @@ class Progress:
         from rich import progress
 
         self._live = progress.Progress(
-            progress.SpinnerColumn(), progress.TextColumn("{task.description}"),
+            progress.SpinnerColumn(), progress.TextColumn("{task.description}", markup=False),
             console=console, transient=True,
         )  # fmt: skip
-        self._task = self._live.add_task(text, total=None)
+        self._task = self._live.add_task(harmless(text), total=None)
         self._live.start()
+        # Rich hides the cursor, and whoever ends us by a signal would not get it back.
+        console.show_cursor(True)
 
     def tell(self, done: int, total: int) -> None:
         """So many bytes of so many."""
@@ -189,7 +191,7 @@ class Output:
         console = self._console(screen, terminal=self._stdout.isatty())
         height = console.height if self._stdout.isatty() else None
         for line in draw(Frame(console.width, height, self.marks, now)):
-            console.print(line, soft_wrap=True)
+            console.print(_harmless_line(line), soft_wrap=True)
         self._data(screen.getvalue().removesuffix("\n"))
 
     @property
@@ -200,7 +202,8 @@ class Output:
     def _names(self, value: Any) -> None:
         for item in value if isinstance(value, list) else [value]:
             names = (self._wishes.named or "").split()
-            self._data(" ".join(str(item[name]) for name in names if name in item))
+            told = [str(item[name]) for name in names if item.get(name) is not None]
+            self._data(harmless(" ".join(told)))
 
     def _formatted(self, value: Any) -> None:
         if self._wishes.view == "yaml":
@@ -377,8 +380,16 @@ class Output:
         return line if len(line) <= width else line[: width - 1] + "…"
 
 
+def _harmless_line(line: Text) -> Text:
+    """A line that nothing a server says can take for itself; such a one loses its styles."""
+    shown = harmless(line.plain)
+    return line if shown == line.plain else line.__class__(shown)
+
+
 def _json(value: Any, *, ascii_only: bool, indent: int | None = 2) -> str:
-    return json.dumps(value, indent=indent, ensure_ascii=ascii_only)
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
+    # Its only control signs are its line ends; what a terminal would obey is escaped in it too.
+    return "\n".join(map(harmless, text.split("\n")))
 
 
 def _speaks_utf8(stream: TextIO) -> bool:

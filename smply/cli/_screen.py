@@ -19,9 +19,9 @@ from smply.cli._text import (
     ahead,
     cut,
     harmless,
-    milliseconds,
     short_id,
     state_words,
+    until,
 )
 from smply.cli._tree import Look, Node, active_ids, tree
 from smply.models import InstanceDetail, State, Timer
@@ -152,7 +152,7 @@ def _events(subject: Subject, frame: Frame) -> list[Text]:
 
 def _timer_row(timer: Timer, frame: Frame) -> list[Text]:
     event = harmless(str(timer.event.get("type", "")))
-    return _row(event, "", ahead(milliseconds(timer.due), frame.now))
+    return _row(event, "", until(timer.due, frame.now))
 
 
 def _take_row(take: Take, frame: Frame) -> list[Text]:

@@ -50,15 +50,17 @@ def columns_of(
 ) -> list[Text]:
     """Rows of equally many cells as lines whose columns stand below each other.
 
-    Where the narrowest columns do not fit, they move together, and at last are cut off.
+    Where the narrowest columns do not fit, they move together, then those that are `whole` give
+    way, and at last the line is cut off.
     """
     if not rows:
         return []
     wanted = [max(cell_len(row[i].plain) for row in rows) for i in range(len(rows[0]))]
-    widths = _fitting(wanted, width, gap, whole)
+    first = [at for at in range(len(wanted)) if not (whole and whole[at])]
+    widths = _fitting(wanted, width, gap, [first])
     if _width(widths, gap) > width:
         gap = 1
-        widths = _fitting(wanted, width, gap, whole)
+        widths = _fitting(wanted, width, gap, [first, range(len(wanted))])
     lines = [_line(row, widths, ellipsis, right, gap) for row in rows]
     return [fitted_or_whole(line, width, ellipsis) for line in lines]
 
@@ -67,11 +69,10 @@ def _width(widths: Sequence[int], gap: int) -> int:
     return sum(widths) + gap * (sum(1 for width in widths if width) - 1)
 
 
-def _fitting(widths: list[int], width: int, gap: int, whole: Sequence[bool]) -> list[int]:
-    """The widths, the widest made smaller until the line fits; whole columns after all others."""
+def _fitting(widths: list[int], width: int, gap: int, turns: Sequence[Sequence[int]]) -> list[int]:
+    """The widths, the widest made smaller until the line fits: those of one turn after another."""
     widths = list(widths)
-    first = [at for at in range(len(widths)) if not (whole and whole[at])]
-    for giving in (first, range(len(widths))):
+    for giving in turns:
         while giving and _width(widths, gap) > width:
             at = max(giving, key=widths.__getitem__)
             if widths[at] <= _WIDTH_MIN:

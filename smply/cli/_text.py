@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from smply.models import Json, StateValue
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
+)
 
 _SECOND, _MINUTE, _HOUR, _DAY, _YEAR = 1000, 60_000, 3_600_000, 86_400_000, 31_557_600_000
 _UNITS = ((_YEAR, "y"), (_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min"), (_SECOND, "s"))
@@ -48,6 +51,23 @@ def ago(then: int, now: int) -> str:
 def ahead(then: int, now: int) -> str:
     """How far ahead a time lies, both in milliseconds of the epoch."""
     return "now" if then <= now else f"in {span(then - now)}"
+
+
+def since(iso: str, now: int) -> str:
+    """How long ago a time of ISO 8601 was; what is no time is shown as it is."""
+    return _told(ago, iso, now)
+
+
+def until(iso: str, now: int) -> str:
+    """How far ahead a time of ISO 8601 lies; what is no time is shown as it is."""
+    return _told(ahead, iso, now)
+
+
+def _told(words: Callable[[int, int], str], iso: str, now: int) -> str:
+    try:
+        return words(milliseconds(iso), now)
+    except (ValueError, OverflowError):
+        return harmless(iso)
 
 
 def milliseconds(iso: str) -> int:

@@ -27,14 +27,15 @@ class Waiting(Watch):
         self._compared = False
 
     def asking(self, method: str, url: str) -> None:
-        what = f"waiting for {self._url}: {method} {url.removeprefix(self._url)}"
+        what = f"{method} {url}"
         if what == self._what:
             # It is asked again: the wait is the same.
             return
         self.stop()
         self._what = what
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._output.PATIENCE_SECONDS, self._show, what)
+        text = self._text(method, url)
+        self._timer = loop.call_later(self._output.PATIENCE_SECONDS, self._show, text)
 
     def sent(self, done: int, total: int) -> None:
         self._uploaded = done, total
@@ -55,8 +56,15 @@ class Waiting(Watch):
             self._shown.stop()
         self._timer = self._shown = self._uploaded = self._what = None
 
-    def _show(self, what: str) -> None:
-        self._shown = self._output.progress(what)
+    def _text(self, method: str, url: str) -> str:
+        """No more of an address than anybody may see: neither names, codes nor signatures."""
+        if "://" in url:
+            return f"uploading to {url.partition('://')[2].partition('/')[0].rpartition('@')[2]}"
+        noun = url.removeprefix("/smply").lstrip("/").partition("?")[0].partition("/")[0]
+        return f"waiting for {self._url}: {method} /{noun}"
+
+    def _show(self, text: str) -> None:
+        self._shown = self._output.progress(text)
         if self._uploaded is not None:
             self._shown.tell(*self._uploaded)
 

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import typer
 
 from smply.cli._command import Given, command
+from smply.cli._connect import pages
 from smply.cli._options import read_file
-from smply.errors import UsageError
+from smply.errors import BadAnswer, UsageError
 
 if TYPE_CHECKING:
     from smply.client import AsyncClient
 
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
+
+Query = list[tuple[str, str]]
+
+_NONE = object()
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FRAMING = ("content-length", "transfer-encoding")
+"""What says where a request ends."""
 
 Method = Annotated[
     str, typer.Argument(metavar="METHOD", help="GET, POST …", autocompletion=lambda: list(METHODS))
@@ -49,17 +58,14 @@ def declare(app: typer.Typer) -> None:
         way = method.upper()
         if way not in METHODS:
             raise UsageError(f"{method} is no method", hint=", ".join(METHODS))
-        url = urlsplit(path)
-        if url.scheme or url.netloc:
-            raise UsageError(f"{path} is a whole address", hint="--api-url names the server")
+        place, query = _place(path)
         if paginate and way != "GET":
             raise UsageError("--paginate is for GET")
         body = None if data is None else _body(data)
         headers = dict(_header(each) for each in header or ())
-        params = dict(parse_qsl(url.query, keep_blank_values=True))
         async with given.client() as client:
             ask = _all_pages if paginate else _one
-            answer = await ask(client, way, f"/{url.path.lstrip('/')}", body, params, headers)
+            answer = await ask(client, way, place, body, query, headers)
         _show(given, answer)
 
 
@@ -67,46 +73,88 @@ def _body(data: str) -> bytes:
     return read_file("--data", data[1:]) if data.startswith("@") else data.encode()
 
 
+def _place(path: str) -> tuple[str, Query]:
+    """The path, and what is asked after it, in its order."""
+    try:
+        url = urlsplit(path)
+    except ValueError:
+        url = None
+    if url is None or not path.isprintable():
+        raise UsageError("that is no path", hint="PATH is below the server's address: /keys")
+    if url.scheme or url.netloc:
+        raise UsageError(f"{path} is a whole address", hint="--api-url names the server")
+    return f"/{url.path.lstrip('/')}", parse_qsl(url.query, keep_blank_values=True)
+
+
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
-    if not colon or not name.strip():
+    name, value = name.strip(), value.strip()
+    if not colon or not _HEADER_NAME.fullmatch(name):
         raise UsageError(f'--header "{text}" is no header', hint="--header 'NAME: VALUE'")
-    return name.strip(), value.strip()
+    if not value.isascii() or not value.replace("\t", " ").isprintable():
+        raise UsageError(f"--header {name} is not one line of ASCII")
+    if name.lower() in _FRAMING:
+        raise UsageError(f"--header {name} is what smply itself says", hint="leave it out")
+    return name, value
 
 
 async def _one(
-    client: AsyncClient, method: str, path: str, body: bytes | None, params: dict[str, str],
+    client: AsyncClient, method: str, path: str, body: bytes | None, query: Query,
     headers: dict[str, str],
 ) -> bytes:  # fmt: skip
-    return await client.request(method, path, content=body, params=params, headers=headers)
+    # A name may be there twice, which no mapping says.
+    whole = f"{path}?{urlencode(query)}" if query else path
+    return await client.request(method, whole, content=body, headers=headers)
 
 
 async def _all_pages(
-    client: AsyncClient, method: str, path: str, body: bytes | None, params: dict[str, str],
+    client: AsyncClient, method: str, path: str, body: bytes | None, query: Query,
     headers: dict[str, str],
 ) -> bytes:  # fmt: skip
     """The pages of a list joined: the member that is an array goes on until there is no cursor."""
+    others = [each for each in query if each[0] != "cursor"]
+
+    async def fetch(at: str | None) -> dict[str, Any]:
+        asked = query if at is None else [*others, ("cursor", at)]
+        return _page(path, await _one(client, method, path, body, asked, headers))
+
     whole: dict[str, Any] = {}
-    while True:
-        page = json.loads(await _one(client, method, path, body, params, headers))
-        if not isinstance(page, dict):
-            raise UsageError(f"{path} has no pages", hint="leave --paginate out")
-        cursor = page.pop("cursor", None)
+    async for page in pages(fetch, lambda page: page.get("cursor")):
         for name, value in page.items():
             joined = whole.get(name)
-            whole[name] = [*joined, *value] if isinstance(joined, list) else value
-        if cursor is None:
-            return json.dumps(whole).encode()
-        params = {**params, "cursor": cursor}
+            if isinstance(joined, list) and isinstance(value, list):
+                value = [*joined, *value]
+            whole[name] = value
+    whole.pop("cursor", None)
+    return json.dumps(whole).encode()
+
+
+def _page(path: str, answer: bytes) -> dict[str, Any]:
+    value = _json(answer)
+    if not isinstance(value, dict) or not isinstance(value.get("cursor"), str | None):
+        raise BadAnswer(f"{path} has no pages", hint="leave --paginate out")
+    return value
+
+
+def _json(answer: bytes) -> Any:
+    """What JSON says, `_NONE` for what is none: NaN and what is beyond all numbers is not."""
+    try:
+        value = json.loads(answer)
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
+        return _NONE
+    return value
 
 
 def _show(given: Given, answer: bytes) -> None:
     """JSON as other answers, anything else as it came; nothing where there is none."""
     if not answer:
         return
-    try:
-        value = json.loads(answer)
-    except ValueError:
+    value = _json(answer)
+    if value is _NONE:
         given.output.bytes(answer)
-    else:
+        return
+    try:
         given.output.json(value)
+    except RecursionError:
+        raise BadAnswer("the answer is nested too deeply to be shown") from None

@@ -25,7 +25,7 @@ from smply.cli._options import (
     event_of,
     json_object,
 )
-from smply.errors import Forbidden, UsageError
+from smply.errors import Forbidden, SmplyError, UsageError
 
 if TYPE_CHECKING:
     from smply.cli._screen import Subject
@@ -87,7 +87,9 @@ async def create(
             machine, instance, context=initial, version=version, act=who.act
         )
         if given.output.for_people:
-            inside = None if who.token else await _subject(client, machine, instance, unfold=unfold)
+            inside = None
+            if who.token is None:
+                inside = await _afterwards(client, machine, instance, unfold=unfold)
             _show(given, (machine, instance), state, inside)
         else:
             given.output.json(state)
@@ -121,7 +123,7 @@ async def send_event(
         elif before is None:
             _show(given, (machine, instance), state)
         else:
-            after = await _subject(client, machine, instance, unfold=unfold)
+            after = await _afterwards(client, machine, instance, unfold=unfold)
             if after is None:
                 _show(given, (machine, instance), state)
             else:
@@ -273,6 +275,15 @@ async def _subject(
     with suppress(Forbidden):
         version = await client.versions.get(machine, detail.machine_version.id)
         return Subject(machine, instance, detail, version.definition, public=public, unfold=unfold)
+    return None
+
+
+async def _afterwards(
+    client: AsyncClient, machine: str, instance: str, *, unfold: bool
+) -> Subject | None:
+    """The same once something was done: that it cannot be looked at does not make it fail."""
+    with suppress(SmplyError):
+        return await _subject(client, machine, instance, unfold=unfold)
     return None
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smply.cli._answers import missing, show_facts, show_list, tell
+from smply.cli._answers import missing, show_facts, show_list, tell, tell_once
 from smply.cli._command import SETTINGS, Given, command
 from smply.cli._connect import all_pages
 from smply.cli._options import KeyId, Title
 from smply.errors import UsageError
+
+if TYPE_CHECKING:
+    from smply.models import NewKey
 
 app = typer.Typer(help="Keys: what signs the tokens of your servers.", context_settings=SETTINGS)
 
@@ -50,13 +53,18 @@ async def create(given: Given, name: Title, use: Use = None, scopes: Scopes = No
         raise UsageError(f"--use {use} is not known", hint="--use production, or --use ci")
     if wanted and use == "ci":
         raise UsageError("--scopes and --use ci exclude each other", hint="leave one of them out")
+    chosen = None if wanted else use or USES[0]
     async with given.client() as client:
-        if wanted:
-            key = await client.keys.create(name, scopes=wanted)
-        else:
-            key = await client.keys.create(name, use=use or USES[0])
-        show_facts(given, key, {"key": key.id, "secret": key.key}, once=True)
-        given.output.remark("the secret is told this once: keep it where only its server reads it")
+        making = client.keys.create(name, use=chosen, scopes=wanted or None)
+        await tell_once(given, making, lambda key: _tell(given, key), "the key was made")
+
+
+def _tell(given: Given, key: NewKey) -> None:
+    show_facts(given, key, {"key": key.id, "secret": key.key}, once=True)
+    if given.output.for_people:
+        sign = f"smply tokens generate --key {key.id} --secret-stdin --claims"
+        given.output.next(f"""{sign} '{{"sub": "…"}}'""")
+    given.output.remark("the secret is told this once: keep it where only its server reads it")
 
 
 @command(app, "list", view="table", named="id")

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
 from smply.cli._answers import show_facts, tell
 from smply.cli._command import Given, command
-from smply.cli._confirm import ask
+from smply.cli._confirm import ask, is_yes
 from smply.cli._connect import all_pages, open_client
 from smply.cli._interrupt import run
 from smply.cli._options import SecretStdin, TokenStdin, first_line_of_stdin, secret_of
-from smply.cli.profile import KeyId, credential_told, known, tell_of_npm, tell_where
+from smply.cli.profile import (
+    KeyId,
+    credential_told,
+    known,
+    refuse_left,
+    tell_left_behind,
+    tell_of_npm,
+    tell_where,
+)
 from smply.config import DATA_DIR, PROFILE
 from smply.connection import Connection, Told, from_environment, profile_named
 from smply.errors import ApiError, NotConfirmed, NotFound, NotSignedIn, UsageError
@@ -25,6 +36,8 @@ if TYPE_CHECKING:
 
 _FIRST = "default"
 """The profile of who signs in without naming one."""
+_HOST_MAX = 100
+"""Letters of a host that make a name."""
 
 NoStore = Annotated[bool, typer.Option("--no-store", help="Keep nothing; print the token alone.")]
 
@@ -51,7 +64,7 @@ def declare(app: typer.Typer) -> None:
         """Forget the credential of the profile in use; the server keeps the token or key."""
         _logout(given)
 
-    @command(app, "whoami", view="tree", named="userId")
+    @command(app, "whoami", view="tree", named="userId keyId")
     async def whoami(given: Given) -> None:
         """Show who you are, where, and what you may do there."""
         await _whoami(given)
@@ -84,10 +97,12 @@ def _login(
     given: Given, token_stdin: bool, key_id: str | None, secret_stdin: bool, no_store: bool
 ) -> None:
     profiles = Profiles(given.config.config_dir)
-    name = _name(given)
-    profile = _aimed(given, profiles, name)
-    told = credential_told(token_stdin, key_id, secret_stdin) or _otherwise(given, profile.url)
-    profile = profile.with_credential(**told)
+    before = _meant(given, profiles)
+    profile = _aimed(given, profiles, before)
+    name = profile.name
+    where = f"Signing in to {profile.url}, as profile {name}\n"
+    told = credential_told(token_stdin, key_id, secret_stdin, where)
+    profile = profile.with_credential(**(told or _otherwise(given, profile.url, where)))
     found = run(_asked_who(given, profile))
     profile = replace(profile, org=_org(given, profile, found))
     if no_store:
@@ -101,25 +116,37 @@ def _login(
         "profile": f"{name}, in use",
     }  # fmt: skip
     show_facts(given, {**value, "keptIn": "keyring" if kept.keyring else "file"}, facts)
+    if name != before.name:
+        given.output.remark(f"profile {before.name} is of {before.url}, and stays as it was")
+    elif before.url != profile.url:
+        tell_left_behind(given, before)
     if profile.org is None and len(found.orgs) > 1:
         given.output.remark("you are in several orgs: smply orgs list, smply orgs default set")
     tell_where(given, kept)
     tell_of_npm(given)
+    if given.output.for_people:
+        given.output.next("smply whoami")
 
 
-def _name(given: Given) -> str:
-    """The profile to sign in to: the one in use, unless that is this machine."""
+_NAMED = (PROFILE.flag, PROFILE.variable, DATA_DIR.flag)
+"""Who names a profile for this once; others say which is in use."""
+
+
+def _meant(given: Given, profiles: Profiles) -> Profile:
+    """The profile that is named or in use, as it is; not that of this machine."""
     told = profile_named(given.flags, given.config)
-    if told.value != LOCAL:
-        return told.value
-    if told.by in (PROFILE.flag, PROFILE.variable, DATA_DIR.flag):
+    if told.value == LOCAL and told.by in _NAMED:
         raise UsageError("local is this machine, and needs no signing in", hint="--profile NAME")
-    return _FIRST
+    name = _FIRST if told.value == LOCAL else told.value
+    return known(profiles, name, anew=True) or Profile(name)
 
 
-def _aimed(given: Given, profiles: Profiles, name: str) -> Profile:
-    """The profile as it was, for the server that is meant now."""
-    before = known(profiles, name, anew=True) or Profile(name)
+def _aimed(given: Given, profiles: Profiles, before: Profile) -> Profile:
+    """The profile to sign in to, for the server that is meant now.
+
+    It is another than `before` where that is of another server and nobody has named it: its
+    credential was perhaps told once.
+    """
     named = [given.flags.api_url, _variable("url"), before.url]
     if given.flags.profile is not None:
         # As everywhere, a profile that a flag names goes before the environment.
@@ -128,10 +155,28 @@ def _aimed(given: Given, profiles: Profiles, name: str) -> Profile:
     if url is None:
         url = _asked(given, "The address of the server:")
     url = checked_url(url, "--api-url")
-    return before if before.url == url else Profile(name, url)
+    if before.url == url:
+        return before
+    if before.url is None or profile_named(given.flags, given.config).by in _NAMED:
+        return Profile(before.name, url)
+    return _of_host(profiles, url)
 
 
-def _otherwise(given: Given, url: str | None) -> dict[str, str]:
+def _of_host(profiles: Profiles, url: str) -> Profile:
+    """The profile that is named after a server's host; a number tells it from that of another."""
+    host = (urlsplit(url).hostname or "")[:_HOST_MAX]
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", host).strip("-") or _FIRST
+    taken = profiles.names()
+    for each in chain([name], (f"{name}-{number}" for number in count(2))):
+        if each not in taken:
+            break
+        # What cannot be read is perhaps of another.
+        if (found := known(profiles, each, anew=True)) is not None and found.url == url:
+            return found
+    return Profile(each, url)
+
+
+def _otherwise(given: Given, url: str | None, where: str) -> dict[str, str]:
     """The credential where stdin was not named: a flag, the environment, or a hidden question."""
     if given.flags.access_token is not None:
         return {"token": secret_of("--access-token", given.flags.access_token)}
@@ -145,7 +190,7 @@ def _otherwise(given: Given, url: str | None) -> dict[str, str]:
             "there is no credential to sign in with",
             hint="--token-stdin, or --key-id ID --secret-stdin, or SMPLY_ACCESS_TOKEN",
         )
-    token = first_line_of_stdin("Access token (of smply tokens create, not shown)")
+    token = first_line_of_stdin(f"{where}Access token (of smply tokens create, not shown)")
     if not token:
         raise NotConfirmed("there was no token; nothing was done", hint="smply login --help")
     return {"token": token}
@@ -230,11 +275,20 @@ def _first_org(given: Given, profile: Profile) -> str | None:
     if sys.stdin is None or not sys.stdin.isatty() or not given.output.is_watched:
         given.output.remark("you are in no org yet: smply orgs create --name NAME")
         return None
-    answer = ask(given, ["You are in no org yet."], "Name of one to create (empty: not now):")
+    # The npm tool asks like this too: whoever says y here means no org of that name.
+    wanted = _answered(given, ["You are in no org yet."], "Create one? [y/N]")
+    name = _answered(given, [], "Its name:") if is_yes(wanted) else ""
+    if not name:
+        given.output.remark("there is still none: smply orgs create --name NAME")
+        return None
+    return run(_create_org(given, profile, name))
+
+
+def _answered(given: Given, warning: list[str], question: str) -> str:
+    answer = ask(given, warning, question)
     if not answer:
         raise NotConfirmed("there was no answer; nothing was done", hint="smply login --help")
-    name = answer.strip()
-    return run(_create_org(given, profile, name)) if name else None
+    return answer.strip()
 
 
 async def _create_org(given: Given, profile: Profile, name: str) -> str:
@@ -265,7 +319,8 @@ def _logout(given: Given) -> None:
         raise UsageError("local is this machine: there is nothing to sign out of")
     if profile.credential is None:
         raise NotSignedIn(f"profile {profile.name} has no credential", hint="smply login")
-    Profiles(given.config.config_dir).save(profile.with_credential())
+    kept = Profiles(given.config.config_dir).save(profile.with_credential())
+    refuse_left(f"profile {profile.name} is signed out", kept.left)
     value = {"profile": profile.name, "signedOut": True}
     tell(given, "Signed out", f"profile {profile.name}, {profile.url}", value)
     if (told := from_environment().get("token")) is not None:
@@ -281,11 +336,12 @@ async def _whoami(given: Given) -> None:
         person = info.user_id is not UNSET
         orgs = await all_pages(client.orgs.list) if person and given.output.for_people else []
     org = info.org_id if info.org_id is not UNSET else (here.org.value if here.org else None)
+    is_of_it = here.is_local or here.at_home
     value: dict[str, Any] = {
-        "email": info.email if person else None,
+        "email": (info.email or None) if person else None,
         "userId": info.user_id if person else None,
         "defaultOrg": org,
-        "profile": here.profile.value,
+        "profile": here.profile.value if is_of_it else None,
         "url": here.url.value if here.url else None,
         "version": info.version,
         **({} if person else {"keyId": info.key_id}),
@@ -296,7 +352,7 @@ async def _whoami(given: Given) -> None:
         "you": f"{info.user_id}{f', {info.email}' if info.email else ''}" if person
         else f"key {info.key_id}",
         "server": f"{where}, smply {info.version}",
-        "profile": f"{here.profile.value} ({here.profile.by})",
+        "profile": f"{here.profile.value} ({here.profile.by})" if is_of_it else "none",
         "org": f"{org}{_role(org, orgs)}" if org else "several, and none is meant",
         "may": _grouped(info.scopes),
     }  # fmt: skip

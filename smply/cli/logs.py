@@ -11,8 +11,9 @@ import typer
 from smply.cli import _complete
 from smply.cli._answers import show_list
 from smply.cli._command import SETTINGS, Given, command
-from smply.cli._connect import all_pages
+from smply.cli._connect import all_pages, pages
 from smply.cli._options import checked_name, checked_version
+from smply.cli._text import harmless
 from smply.cli._times import moment
 from smply.contract import show_time
 from smply.errors import NotFound, UsageError
@@ -103,16 +104,21 @@ async def _all_logs(
     """Every batch as one (G7)."""
     from smply.models import LogBatch
 
-    since, last = show_time(start), None if until is None else show_time(until)
-    lines: list[LogLine] = []
-    while True:
-        batch = await client.server.logs(
+    first, last = show_time(start), None if until is None else show_time(until)
+    since = first
+
+    async def fetch(at: str | None) -> LogBatch:
+        nonlocal since
+        since = at or first
+        return await client.server.logs(
             since, until=last, machine=machine, instance=instance, version=version
         )
-        lines += batch.logs
-        if batch.max_timestamp == since:
-            return LogBatch(since, lines)
-        since = batch.max_timestamp
+
+    def next_of(batch: LogBatch) -> str | None:
+        return None if batch.max_timestamp == since else batch.max_timestamp
+
+    lines = [line async for batch in pages(fetch, next_of) for line in batch.logs]
+    return LogBatch(since, lines)
 
 
 def _clean(lines: Iterable[LogLine]) -> Iterable[str]:
@@ -165,4 +171,4 @@ def declare(app: typer.Typer) -> None:
         if given.output.asked_for_json:
             given.output.json({"url": url})
         else:
-            given.output.text(url)
+            given.output.text(harmless(url))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smply.cli._answers import missing, show_facts, show_list, tell
+from smply.cli._answers import missing, show_facts, show_list, tell, tell_once
 from smply.cli._command import SETTINGS, Given, command
 from smply.cli._connect import all_pages
 from smply.cli._options import InvitationId, UserId, secret_of
-from smply.cli._text import ahead, milliseconds
+from smply.cli._text import until
 from smply.errors import UsageError
+
+if TYPE_CHECKING:
+    from smply.models import Invitation, Welcome
 
 members = typer.Typer(help="Members: the people in an org.", context_settings=SETTINGS)
 invitations = typer.Typer(help="Invitations: how people come in.", context_settings=SETTINGS)
@@ -99,11 +102,14 @@ async def send(given: Given, email: Email, role: Role = "write") -> None:
     smply invitations send --email ann@example.com --role write
     """
     async with given.client() as client:
-        sent = await client.invitations.send(email, role)
-    code = str(sent.invitation)
-    ends = ahead(milliseconds(sent.expires_at), given.clock.now())
-    facts = {"invitation": sent.id, "for": email, "role": role, "expires": ends}
-    show_facts(given, sent, {**facts, "code": code}, once=True)
+        sending = client.invitations.send(email, role)
+        await tell_once(given, sending, lambda sent: _sent(given, sent), "the invitation was sent")
+
+
+def _sent(given: Given, sent: Invitation) -> None:
+    ends = until(sent.expires_at, given.clock.now())
+    facts = {"invitation": sent.id, "for": sent.email, "role": sent.role, "expires": ends}
+    show_facts(given, sent, {**facts, "code": str(sent.invitation)}, once=True)
     if given.output.for_people:
         server = "" if given.connection.url is None else f" --api-url {given.connection.url.value}"
         given.output.next(f"smply invitations accept --invitation CODE{server}")
@@ -118,7 +124,11 @@ async def accept(given: Given, invitation: Code) -> None:
     """
     code = secret_of("--invitation", invitation)
     async with given.client(as_nobody=True) as client:
-        welcome = await client.invitations.accept(code)
+        joining = client.invitations.accept(code)
+        await tell_once(given, joining, lambda found: _joined(given, found), "you have joined")
+
+
+def _joined(given: Given, welcome: Welcome | None) -> None:
     if welcome is None:
         tell(given, "Joined", "the org", {"accepted": True}, "smply orgs list")
         return

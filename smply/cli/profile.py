@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from smply.cli._answers import show_list, tell
 from smply.cli._command import SETTINGS, Given, command
 from smply.cli._options import SecretStdin, TokenStdin, checked_org, first_line_of_stdin
 from smply.connection import Connection, Told, profile_named
-from smply.errors import UsageError
+from smply.errors import NotConfirmed, UsageError
 from smply.profiles import LOCAL, Kept, Profile, ProfileError, Profiles, checked_url
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ AnyName = Annotated[
 Url = Annotated[str | None, typer.Option("--url", metavar="URL", help="The address of its server.")]
 KeyId = Annotated[
     str | None,
-    typer.Option("--key-id", metavar="ID", help="A key, whose secret is on stdin."),
+    typer.Option("--key-id", metavar="ID", help="A key, with --secret-stdin; a terminal is asked."),
 ]
 Ca = Annotated[
     Path | None,
@@ -59,9 +60,14 @@ ClientKey = Annotated[
 def list_profiles(given: Given) -> None:
     """List the profiles; the one in use is marked."""
     profiles = Profiles(given.config.config_dir)
-    in_use = profile_named(given.flags, given.config).value
-    rows = [_summary(profiles, name, in_use) for name in profiles.names()]
+    in_use, names = profile_named(given.flags, given.config), profiles.names()
+    rows = [_summary(profiles, name, in_use.value) for name in names]
     show_list(given, rows, _profile_list, "", "")
+    if in_use.value not in names:
+        given.output.remark(
+            f"there is no profile {in_use.value}, which is in use by {in_use.by}:"
+            " smply profile use local"
+        )
     tell_of_npm(given)
 
 
@@ -107,10 +113,14 @@ def set_profile(
     profile = replace(
         profile,
         org=profile.org if given.flags.org is None else checked_org(given.flags.org),
-        ca=_existing("--ca", ca) or profile.ca,
+        ca=_trusted(ca) or profile.ca,
         client_cert=_existing("--client-cert", client_cert) or profile.client_cert,
         client_key=_existing("--client-key", client_key) or profile.client_key,
     )
+    if profile.client_key is not None and profile.client_cert is None:
+        raise UsageError(
+            "--client-key is of a certificate, and none is named", hint="--client-cert FILE"
+        )
     told = credential_told(token_stdin, key_id, secret_stdin)
     profile = profile.with_credential(**told) if told else profile
     kept = profiles.save(profile)
@@ -136,9 +146,14 @@ def _begun(given: Given, profiles: Profiles, name: str, url: str | None) -> Prof
         return Profile(name, wanted)
     if wanted in (None, found.url):
         return found
-    if found.org is not None or found.credential is not None:
-        given.output.remark(f"what it had for {found.url} is left behind")
+    tell_left_behind(given, found)
     return Profile(name, wanted)
+
+
+def tell_left_behind(given: Given, before: Profile) -> None:
+    """Say what a profile loses that is made one of another server."""
+    if before.org is not None or before.credential is not None:
+        given.output.remark(f"what it had for {before.url} is left behind")
 
 
 def known(profiles: Profiles, name: str, *, anew: bool) -> Profile | None:
@@ -153,26 +168,48 @@ def known(profiles: Profiles, name: str, *, anew: bool) -> Profile | None:
         return None
 
 
-def credential_told(token_stdin: bool, key_id: str | None, secret_stdin: bool) -> dict[str, str]:
-    """`token`, or `key_id` and `secret`, as the options tell them; nothing if they tell none."""
+def credential_told(
+    token_stdin: bool, key_id: str | None, secret_stdin: bool, where: str = ""
+) -> dict[str, str]:
+    """`token`, or `key_id` and `secret`, as the options tell them; nothing if they tell none.
+
+    On a terminal they are asked for, after what `where` says.
+    """
     if token_stdin and (key_id is not None or secret_stdin):
-        raise UsageError("--token-stdin and --key-id are two credentials")
-    if (key_id is None) == secret_stdin:
-        raise UsageError("a key is --key-id ID and --secret-stdin")
-    if not token_stdin and key_id is None:
+        other = "--key-id" if key_id is not None else "--secret-stdin"
+        raise UsageError(f"--token-stdin and {other} are two credentials", hint="leave one out")
+    if not (token_stdin or key_id is not None or secret_stdin):
         return {}
-    secret = first_line_of_stdin("Access token" if token_stdin else f"The secret of {key_id}")
+    typed = sys.stdin is not None and sys.stdin.isatty()
+    if key_id is None and secret_stdin:
+        raise UsageError("--secret-stdin is of a key, and none is named", hint="--key-id ID")
+    if key_id is not None and not (secret_stdin or typed):
+        raise UsageError("--key-id is a key without its secret", hint="--secret-stdin < FILE")
+    what = "Access token" if token_stdin else f"The secret of {key_id}"
+    secret = first_line_of_stdin(f"{where}{what} (not shown)")
     if not secret:
-        raise UsageError("there is no credential on stdin")
+        if typed:
+            raise NotConfirmed("there was no credential; nothing was done")
+        option = "--token-stdin" if token_stdin else "--secret-stdin"
+        raise UsageError("there is no credential on stdin", hint=f"{option} < FILE")
     if not secret.isascii() or not secret.isprintable():
         raise UsageError("what is on stdin is no credential: it is one line of ASCII")
     return {"token": secret} if key_id is None else {"key_id": key_id, "secret": secret}
 
 
 def tell_where(given: Given, kept: Kept) -> None:
-    """Say where a credential is when the keyring did not take it."""
+    """Say where a credential is when the keyring did not take it, or did not give it up."""
+    if kept.left is not None:
+        given.output.remark(kept.left)
     if kept.why is not None:
         given.output.remark(f"{kept.why}; the credential is in {kept.file}")
+
+
+def refuse_left(done: str, left: str | None) -> None:
+    """Raise ProfileError where the keyring keeps what should be gone."""
+    if left is not None:
+        hint = "unlock the keyring, and remove it there"
+        raise ProfileError(f"{done}, but {left}", hint=hint)
 
 
 def _existing(option: str, file: Path | None) -> str | None:
@@ -184,6 +221,20 @@ def _existing(option: str, file: Path | None) -> str | None:
         reason = getattr(exc, "strerror", None) or exc
         raise UsageError(f"{option}: {file} cannot be read: {reason}") from exc
     return str(file.expanduser().absolute())
+
+
+def _trusted(file: Path | None) -> str | None:
+    """The path of a file of certificates, if it holds any."""
+    import ssl
+
+    path = _existing("--ca", file)
+    if path is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+        except ssl.SSLError as exc:
+            hint = "it is PEM: -----BEGIN CERTIFICATE----- …"
+            raise UsageError(f"--ca: {file} holds no certificates", hint=hint) from exc
+    return path
 
 
 @command(app, "delete", view=None, named="profile")
@@ -199,10 +250,11 @@ def delete(given: Given, name: Name) -> None:
         profiles.delete(name)
     confirm(given, [f"Profile {name} will be deleted here, with its credential."], name)
     was_in_use = profiles.in_use() == name
-    profiles.delete(name)
-    tell(given, "Deleted", f"profile {name}", {"profile": name, "deleted": True})
+    left = profiles.delete(name)
     if was_in_use:
         given.output.remark("it was in use: commands are for this machine now")
+    refuse_left(f"profile {name} is deleted", left)
+    tell(given, "Deleted", f"profile {name}", {"profile": name, "deleted": True})
 
 
 @command(app, "show", view="table")
@@ -214,6 +266,8 @@ def show(given: Given, name: AnyName = None) -> None:
     if name is not None:
         given = replace(given, flags=replace(given.flags, profile=name))
     here = given.connection
+    if name is not None:
+        here = replace(here, profile=Told(name, "NAME"))
     rows = _in_force(given, here)
     if not given.output.for_people:
         given.output.json(
@@ -266,7 +320,7 @@ def _shown(rows: list[dict[str, Any]], frame: Frame) -> list[Text]:
         ]
         for row in rows
     ]
-    return columns_of(cells, frame.width, frame.marks.ellipsis, gap=3)
+    return columns_of(cells, frame.width, frame.marks.ellipsis, gap=3, whole=(True, True, False))
 
 
 def _words(row: dict[str, Any]) -> str:
@@ -289,7 +343,7 @@ def _profile_list(rows: Any, frame: Frame) -> list[Text]:
     from smply.cli._table import Column, table
 
     headings = ("", "PROFILE", "SERVER", "ORG", "CREDENTIAL")
-    columns = [Column(heading, whole=heading == "PROFILE") for heading in headings]
+    columns = [Column(heading, whole=heading in ("PROFILE", "SERVER")) for heading in headings]
     cells = [
         [
             Text(frame.marks.active if row["current"] else " ", style="bold green"),

@@ -16,7 +16,6 @@ from smply.cli._connect import all_pages
 from smply.cli._options import (
     KeyId,
     Mapping,
-    SecretStdin,
     first_line_of_stdin,
     json_object,
     secret_of,
@@ -69,6 +68,9 @@ ProjectSecret = Annotated[
     str | None,
     typer.Option("--secret", "-s", metavar="SECRET", help="Its JWT secret; @FILE, @- (stdin)."),
 ]
+ProjectSecretStdin = Annotated[
+    bool, typer.Option("--secret-stdin", help="Its JWT secret is the first line of stdin.")
+]
 Domain = Annotated[
     str | None,
     typer.Option("--domain", "-d", metavar="DOMAIN", help="The tenant's domain; needed."),
@@ -120,7 +122,7 @@ async def upsert_supabase(
     project: Project,
     mapping: Mapping,
     secret: ProjectSecret = None,
-    secret_stdin: SecretStdin = False,
+    secret_stdin: ProjectSecretStdin = False,
 ) -> None:
     """Take the tokens of a Supabase project.
 
@@ -224,7 +226,7 @@ async def list_identity_providers(given: Given) -> None:
 def delete_identity(
     given: Given, audience: Audience = None, issuer: Issuer = None
 ) -> Coroutine[Any, Any, None]:
-    """Delete the identity provider of an audience and issuer. Asks for the pair.
+    """Delete the identity provider of an audience and issuer. Asks first.
 
     smply identity-providers delete --issuer https://id.example.com/
     """
@@ -233,7 +235,7 @@ def delete_identity(
     _need_pair(audience, issuer)
     pair = _pair(audience, issuer)
     warning = [f"Tokens of {pair} will no longer be exchanged."]
-    confirm(given, warning, pair, piped=("y", "Y"))
+    confirm(given, warning, pair, question="Delete it? [y/N]")
     return _delete_identity(given, audience, issuer)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smply.cli._answers import missing, show_facts, show_list, tell
+from smply.cli._answers import missing, show_facts, show_list, tell, tell_once
 from smply.cli._command import SETTINGS, Given, command
 from smply.cli._connect import all_pages
 from smply.cli._options import (
@@ -24,6 +24,9 @@ from smply.cli._times import expiry, seconds_of
 from smply.config import SECRET_KEY
 from smply.connection import from_environment
 from smply.errors import UsageError
+
+if TYPE_CHECKING:
+    from smply.models import AccessToken
 
 app = typer.Typer(
     help="Tokens: signed by a key for its users, and your own.", context_settings=SETTINGS
@@ -106,7 +109,11 @@ async def create(given: Given, name: Title, expires_in: ExpiresIn = None) -> Non
     """
     until = expiry(given, "--expires-in", expires_in)
     async with given.client() as client:
-        token = await client.tokens.create(name, expires_at=until)
+        making = client.tokens.create(name, expires_at=until)
+        await tell_once(given, making, lambda made: _tell(given, made, until), "it was made")
+
+
+def _tell(given: Given, token: AccessToken, until: str | None) -> None:
     ends = "never" if until is None else ahead(milliseconds(until), given.clock.now())
     facts = {"token": token.id, "name": token.name, "expires": ends}
     show_facts(given, token, {**facts, "access token": str(token.access_token)}, once=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+import time
 from collections.abc import Callable, Generator, Mapping
 from functools import cached_property
 from importlib import metadata
@@ -17,9 +19,9 @@ from smply.client import _orgs as orgs
 from smply.client._credentials import Bearer, Credential, SigningKey
 from smply.client._tls import no_tls, tls_context
 from smply.client._unanswered import UNANSWERED, unanswered
-from smply.client._uploads import watched
+from smply.client._uploads import is_own, watched
 from smply.contract import ORG_HEADER, VERSION_HEADER
-from smply.errors import SmplyError, UsageError
+from smply.errors import BadAnswer, SmplyError, UsageError
 
 T = TypeVar("T")
 H = TypeVar("H", httpx.AsyncClient, httpx.Client)
@@ -27,6 +29,8 @@ H = TypeVar("H", httpx.AsyncClient, httpx.Client)
 CONNECT_SECONDS = 10.0
 TIMEOUT_SECONDS = 100.0
 """Longer than the 90 s that settling may take (S50)."""
+ANSWER_BYTES_MAX = 100_000_000
+"""Once it is unpacked."""
 
 
 class Watch:
@@ -48,19 +52,27 @@ class _Wires:
     def __init__(
         self, timeout: float, transport: Any, ca: str | None, certificate: tuple[str, str] | None
     ) -> None:
-        self._timeout = httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS))
+        connect = min(timeout, CONNECT_SECONDS)
+        self._timeout = httpx.Timeout(timeout, connect=connect)
+        self.patience = connect + timeout
+        """Seconds for a whole request: httpx counts anew with each byte."""
         self._transport = transport
         self._files = ca, certificate
 
-    def open(self, make: Callable[..., H], url: str, **options: Any) -> H:
-        """A client of httpx for an address. Raises SmplyError for an address, a certificate or a
-        proxy that cannot be used."""
+    def open(self, make: Callable[..., H], url: str, *, own: bool = True, **options: Any) -> H:
+        """A client of httpx for an address; the certificates are for our `own` server alone.
+
+        Raises SmplyError for an address, a certificate or a proxy that cannot be used.
+        """
         try:
             scheme = httpx.URL(url).scheme
         except httpx.InvalidURL as exc:
             raise UsageError(f"{url} is no address of a server: {exc}", hint="check it") from exc
         # To load all the authorities of the world takes 30 ms.
-        verify = no_tls() if scheme == "http" or self._transport is not None else self._tls
+        if scheme == "http" or self._transport is not None:
+            verify = no_tls()
+        else:
+            verify = self._tls if own else tls_context(None, None)
         try:
             return make(timeout=self._timeout, transport=self._transport, verify=verify, **options)
         except (ValueError, ImportError, httpx.InvalidURL) as exc:
@@ -90,8 +102,10 @@ def _credential(
     return Bearer(token) if key is None else SigningKey(*key, now)
 
 
-def _request(call: base.Call[Any], credential: Credential, watch: Watch) -> dict[str, Any]:
-    """The arguments of httpx's `request` for a call."""
+def _request(
+    call: base.Call[Any], credential: Credential, on_sent: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """The arguments of httpx's `stream` for a call."""
     options: dict[str, Any] = {
         "params": dict(call.params),
         "headers": {**call.headers, **credential.headers(call.act)},
@@ -100,22 +114,42 @@ def _request(call: base.Call[Any], credential: Credential, watch: Watch) -> dict
     if call.file is not None:
         # The upload carries no authorization, and a content type of its own (S8).
         name, content, kind = call.file
-        files = {"file": (name, watched(content, watch.sent), kind)}
+        files = {"file": (name, watched(content, on_sent), kind)}
         options = {"data": dict(call.form), "files": files}
     return {name: value for name, value in options.items() if value}
 
 
-def _result(call: base.Call[T], response: httpx.Response, watch: Watch) -> T:
+class _Body:
+    """What is read of an answer, which has an end. Raises BadAnswer where it has none."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._room = ANSWER_BYTES_MAX
+
+    def add(self, part: bytes) -> None:
+        self._parts.append(part)
+        self._room -= len(part)
+        if self._room < 0:
+            raise BadAnswer(
+                f"the answer is longer than {ANSWER_BYTES_MAX // 1_000_000} MB",
+                hint="is this the address of a server of State Backed's API?",
+            )
+
+    def whole(self) -> bytes:
+        return b"".join(self._parts)
+
+
+def _result(call: base.Call[T], response: httpx.Response, body: bytes, watch: Watch) -> T:
     watch.answered(response.headers.get(VERSION_HEADER))
     if not response.is_success:
-        raise base.error_from(response.status_code, response.content, response.headers, call.method)
+        raise base.error_from(response.status_code, body, response.headers, call.method)
     if call.read is base.nothing and base.is_page(response.headers):
-        raise base.bad_answer(response.content, response.headers)
+        raise base.bad_answer(body, response.headers)
     try:
-        return call.read(response.content)
-    except (ValueError, KeyError) as exc:
+        return call.read(body)
+    except (ValueError, KeyError, RecursionError) as exc:
         # msgspec raises ValueErrors.
-        raise base.bad_answer(response.content, response.headers) from exc
+        raise base.bad_answer(body, response.headers) from exc
 
 
 def _raw(
@@ -176,7 +210,7 @@ class AsyncClient:
     ) -> None:
         self._wires = _Wires(timeout, transport, ca, certificate)
         self._http = self._wires.open(httpx.AsyncClient, base_url, **_options(base_url, org))
-        self._upload: httpx.AsyncClient | None = None
+        self._uploads: dict[bool, httpx.AsyncClient] = {}
         self._credential = _credential(token, key, now)
         self._attempts = attempts
         self._watch = watch or Watch()
@@ -205,9 +239,8 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
-        if self._upload is not None:
-            await self._upload.aclose()
+        for http in (self._http, *self._uploads.values()):
+            await http.aclose()
 
     async def request(
         self, method: str, path: str, *, content: bytes | None = None,
@@ -228,17 +261,36 @@ class AsyncClient:
         http = self._http if call.file is None else self._uploading(call.url)
         self._watch.asking(call.method, call.url)
         try:
-            request = _request(call, self._credential, self._watch)
-            response = await http.request(call.method, call.url, **request)
+            async with asyncio.timeout(self._wires.patience) as limit:
+                response, body = await self._answer(http, call, limit)
         except UNANSWERED as exc:
             raise unanswered(call, str(self._http.base_url), exc) from exc
-        return _result(call, response, self._watch)
+        except httpx.InvalidURL as exc:
+            raise UsageError(f"that is no address: {exc}") from exc
+        return _result(call, response, body, self._watch)
+
+    async def _answer(
+        self, http: httpx.AsyncClient, call: base.Call[Any], limit: asyncio.Timeout
+    ) -> tuple[httpx.Response, bytes]:
+        """An answer and what it holds; an upload may take as long as it goes on."""
+        loop, body = asyncio.get_running_loop(), _Body()
+
+        def on_sent(done: int, total: int) -> None:
+            limit.reschedule(loop.time() + self._wires.patience)
+            self._watch.sent(done, total)
+
+        request = _request(call, self._credential, on_sent)
+        async with http.stream(call.method, call.url, **request) as response:
+            async for part in response.aiter_bytes():
+                body.add(part)
+        return response, body.whole()
 
     def _uploading(self, url: str) -> httpx.AsyncClient:
-        """It sends no header of ours: an upload may go elsewhere (S8)."""
-        if self._upload is None:
-            self._upload = self._wires.open(httpx.AsyncClient, url)
-        return self._upload
+        """It sends no header of ours: an upload may go elsewhere (S8). Raises BadAnswer."""
+        own = is_own(url, self._http.base_url)
+        if own not in self._uploads:
+            self._uploads[own] = self._wires.open(httpx.AsyncClient, url, own=own)
+        return self._uploads[own]
 
     async def follow(self, flow: Generator[base.Call[Any], Any, T]) -> T:
         answer = None
@@ -273,7 +325,7 @@ class Client:
     ) -> None:
         self._wires = _Wires(timeout, transport, ca, certificate)
         self._http = self._wires.open(httpx.Client, base_url, **_options(base_url, org))
-        self._upload: httpx.Client | None = None
+        self._uploads: dict[bool, httpx.Client] = {}
         self._credential = _credential(token, key, now)
         self._attempts = attempts
         self._watch = watch or Watch()
@@ -302,9 +354,8 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
-        if self._upload is not None:
-            self._upload.close()
+        for http in (self._http, *self._uploads.values()):
+            http.close()
 
     def request(
         self, method: str, path: str, *, content: bytes | None = None,
@@ -326,17 +377,30 @@ class Client:
         http = self._http if call.file is None else self._uploading(call.url)
         self._watch.asking(call.method, call.url)
         try:
-            request = _request(call, self._credential, self._watch)
-            response = http.request(call.method, call.url, **request)
+            response, body = self._answer(http, call)
         except UNANSWERED as exc:
             raise unanswered(call, str(self._http.base_url), exc) from exc
-        return _result(call, response, self._watch)
+        except httpx.InvalidURL as exc:
+            raise UsageError(f"that is no address: {exc}") from exc
+        return _result(call, response, body, self._watch)
+
+    def _answer(self, http: httpx.Client, call: base.Call[Any]) -> tuple[httpx.Response, bytes]:
+        """An answer and what it holds; only what follows its headers is bounded as a whole."""
+        request, body = _request(call, self._credential, self._watch.sent), _Body()
+        with http.stream(call.method, call.url, **request) as response:
+            until = time.monotonic() + self._wires.patience
+            for part in response.iter_bytes():
+                body.add(part)
+                if time.monotonic() > until:
+                    raise TimeoutError
+        return response, body.whole()
 
     def _uploading(self, url: str) -> httpx.Client:
-        """It sends no header of ours: an upload may go elsewhere (S8)."""
-        if self._upload is None:
-            self._upload = self._wires.open(httpx.Client, url)
-        return self._upload
+        """It sends no header of ours: an upload may go elsewhere (S8). Raises BadAnswer."""
+        own = is_own(url, self._http.base_url)
+        if own not in self._uploads:
+            self._uploads[own] = self._wires.open(httpx.Client, url, own=own)
+        return self._uploads[own]
 
     def follow(self, flow: Generator[base.Call[Any], Any, T]) -> T:
         answer = None

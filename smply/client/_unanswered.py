@@ -20,7 +20,7 @@ _SHOW = "does the server want a certificate? --client-cert of `smply profile set
 _PROXIES = "see HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 
 
-UNANSWERED = (httpx.RequestError, OSError, UnicodeError)
+UNANSWERED = (httpx.RequestError, OSError, UnicodeError, OverflowError, ExceptionGroup)
 """What httpx raises; now and then it lets through what the loop or the socket did."""
 
 
@@ -30,7 +30,9 @@ def unanswered(call: Call[Any], base_url: str, exc: Exception) -> SmplyError:
     where = _origin(url)
     if isinstance(exc, httpx.ConnectTimeout | httpx.PoolTimeout):
         return _unsent(url, "there was no connection in time", again=False)
-    if isinstance(exc, httpx.TimeoutException):
+    if any(isinstance(cause, OverflowError) for cause in _causes(exc)):
+        return _unsent(url, "there is no port of that number", again=False)
+    if isinstance(exc, httpx.TimeoutException | TimeoutError):
         error = NoAnswer(f"{where} did not answer in time", hint=_next(call))
         error.is_final = True
         return error

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+from smply.contract import USES
 from smply.identity.keys import Keys
 from smply.identity.providers import sealed_key
-from smply.identity.scopes import USES
 from smply.identity.secrets import Sealer
 from smply.ids import ORG, show_id
 from smply.store import Anonymous, IdentityProviderRow, TokenProviderRow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from smply.contract import USES
 from smply.errors import InvalidParameter
 
 SCOPES = frozenset({
@@ -15,14 +16,6 @@ SCOPES = frozenset({
     "org-members.read", "org-members.write", "logs.read", "tokens.admin",
 })  # fmt: skip
 """Every scope there is (C5); `org-members.read` is ours (extensions.md)."""
-
-USES = {
-    "production": frozenset({"events.write", "state.read", "instances.write", "indexes.read"}),
-    "ci": frozenset({
-        "machines.read", "machines.write", "machine-versions.read", "machine-versions.write",
-    }),
-}  # fmt: skip
-"""What a key is made for (S107, S108)."""
 
 _READ = frozenset(scope for scope in SCOPES if scope.endswith(".read"))
 _WRITE = {"events.write", "instances.write", "machines.write", "machine-versions.write"}

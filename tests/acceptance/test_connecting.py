@@ -189,6 +189,103 @@ def test_without_a_credential_nothing_is_sent(run: Run, monkeypatch: pytest.Monk
     assert peer.asked == []
 
 
+# Answers without an end.
+
+
+def batches(*times: str) -> tuple[bytes, ...]:
+    return tuple(http(f'{{"maxTimestamp":"{each}","logs":[]}}') for each in times)
+
+
+ROUND = {
+    "list": (LIST, (http(b'{"machines":[],"cursor":"c"}'),)),
+    "api": (("api", "GET", "/x", "--paginate"), (http(b'{"x":[1],"cursor":"c"}'),)),
+    "logs": (("logs", "get", "--from", "2026-01-01"), batches("a", "b", "a")),
+}
+
+
+@pytest.mark.parametrize("what", ROUND)
+def test_who_gives_the_same_page_again_is_not_asked_for_ever(run: Run, what: str) -> None:
+    command, answers = ROUND[what]
+    with Peer(answers=answers) as peer:
+        done = run(*command, "--api-url", peer.url, "--json")
+    error = json.loads(done.stderr)["error"]
+    assert (done.status, done.stdout, error["code"]) == (1, "", "bad-answer")
+    assert error["message"] == "the server gives the same page again"
+    assert len(peer.asked) == (3 if what == "logs" else 2)
+
+
+def test_the_pages_of_a_list_are_joined_with_what_was_asked_of_it(run: Run) -> None:
+    first, last = http(b'{"x":[1],"cursor":"c&d"}'), http(b'{"x":[2],"y":null}')
+    with Peer(answers=(first, last)) as peer:
+        done = run("api", "GET", "/x?a=1&a=2", "--paginate", "--api-url", peer.url)
+    assert json.loads(done.stdout) == {"x": [1, 2], "y": None}
+    assert [asked.path for asked in peer.asked] == ["/x?a=1&a=2", "/x?a=1&a=2&cursor=c%26d"]
+
+
+@pytest.mark.parametrize("answer", [b"junk", b"[]", b'{"cursor":{}}', b"[" * 10_000])
+def test_what_has_no_pages_is_told(run: Run, answer: bytes) -> None:
+    with Peer(answers=(http(answer),)) as peer:
+        done = run("api", "GET", "/x", "--paginate", "--api-url", peer.url)
+    assert done.stderr == "error: /x has no pages\nhint:  leave --paginate out\n"
+    assert (done.status, len(peer.asked)) == (1, 1)
+
+
+# Whatever is asked, whatever is answered.
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("GET", "/\x7f"), ("GET", "//[x"), ("GET", "/\ud800"), ("GET", "/" + "x" * 70_000),
+        ("GET", "/", "-H", "content-length: 5"), ("GET", "/", "-H", "Transfer-Encoding: x"),
+        ("GET", "/", "-H", "x: \u00e9"), ("GET", "/", "-H", "x: a\r\nb: c"),
+        ("GET", "/", "-H", "\u00e9: x"), ("GET", "/", "-H", "a b: x"),
+    ],
+    ids=lambda asked: ascii(asked)[:60],
+)  # fmt: skip
+def test_what_cannot_be_asked_is_a_mistake_in_the_command(run: Run, asked: tuple[str, ...]) -> None:
+    with Peer() as peer:
+        done = run("api", *asked, "--api-url", peer.url)
+    assert (done.status, done.stdout, peer.asked) == (2, "", [])
+    assert done.stderr.startswith("error: ")
+    assert "fault" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "answer", [b'{"x": NaN}', b"[-Infinity]", b"1e999", b"[" * 10_000, b"1" * 5_000]
+)
+def test_what_is_no_json_comes_as_it_is(run: Run, answer: bytes) -> None:
+    """Not as if it were."""
+    with Peer(answers=(http(answer),)) as peer:
+        done = run("api", "GET", "/x", "--api-url", peer.url)
+    assert (done.status, done.stderr) == (0, "")
+    assert done.stdout.encode() == answer
+
+
+def test_json_of_any_depth_is_shown_or_refused(run: Run) -> None:
+    said = set()
+    for depth in (100, 400, 800, 950):
+        with Peer(answers=(http(b"[" * depth + b"]" * depth),)) as peer:
+            done = run("api", "GET", "/x", "--api-url", peer.url)
+        said.add(done.stderr)
+    assert said <= {"", "error: the answer is nested too deeply to be shown\n"}
+
+
+@pytest.mark.parametrize("when", ["\x1b[31msoon", "", "9" * 30])
+def test_what_is_no_time_is_shown_as_it_is(run: Run, when: str) -> None:
+    """A code that is told this once is told whatever else is broken."""
+    sent = {"id": "inv_1", "email": "a@b.c", "role": "write", "invitation": "sbinv_code"}
+    row = {"id": "sbk_1", "name": "k", "scopes": [], "createdAt": when}
+    sent |= {"createdAt": when, "expiresAt": when}
+    with Peer(answers=(http(json.dumps(sent)), http(json.dumps({"keys": [row]})))) as peer:
+        here = ("--api-url", peer.url, "--output")
+        told = run("invitations", "send", "--email", "a@b.c", *here, "tree")
+        listed = run("keys", "list", *here, "table")
+    assert (told.status, listed.status) == (0, 0), told.stderr + listed.stderr
+    assert "sbinv_code" in told.stdout
+    assert when.replace("\x1b", "\\u001b") in listed.stdout
+
+
 # Waiting.
 
 
@@ -228,6 +325,34 @@ def plain_words(text: str) -> str:
     import re
 
     return " ".join(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text).split())
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("/x[/b]y", "waiting for http://a: GET /x[ "), ("/invitations/hush", "GET /invitations "),
+        ("/smply/tokens/hush?hush", "GET /tokens "), ("/keys?hush", "GET /keys "),
+        ("http://me:hush@b:1\x9b2J/x?hush", "uploading to b:1\\u009b2J "),
+    ],
+)  # fmt: skip
+def test_a_wait_says_nothing_that_nobody_may_see(
+    shown: threading.Event, url: str, said: str
+) -> None:
+    """Nor what a terminal obeys, or Rich."""
+    stderr = Terminal()
+
+    async def ask() -> None:
+        waiting = _waiting.Waiting(Output(Wishes(), stderr=stderr), "http://a")
+        waiting.asking("GET", url)
+        await timer_of(waiting)
+        # A signal may end it here, and the cursor must be there.
+        assert stderr.getvalue().rpartition("\x1b[?25")[2].startswith("h")
+        waiting.stop()
+
+    asyncio.run(ask())
+    assert said in f"{plain_words(stderr.getvalue())} "
+    assert "hush" not in stderr.getvalue()
+    assert "\x9b" not in stderr.getvalue()
 
 
 def test_a_quick_server_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,7 +456,7 @@ def test_an_upload_shows_how_far_it_is(shown: threading.Event) -> None:
     with taking(reading) as peer:
         uploading(peer.url, stderr)
     words = plain_words(stderr.getvalue())
-    assert f"waiting for {peer.url}: POST /upload" in words
+    assert f"uploading to 127.0.0.1:{peer.port}" in words
     assert "900.3/900.3 kB" in words
     assert plain(stderr.getvalue()).strip() == ""
 
@@ -436,6 +561,24 @@ def test_a_profile_with_an_authority_and_a_certificate_works(
     error = json.loads(shows_none.stderr)["error"]
     assert (shows_none.status, error["code"]) == (1, "certificate")
     assert "--client-cert" in error["hint"]
+
+
+def test_the_certificates_of_a_profile_are_for_its_own_server(
+    run: Run, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for another that --api-url names."""
+    cert, key = authority.shown
+    files = ("--ca", authority.file, "--client-cert", cert, "--client-key", key)
+    with Peer(authority.serving(asks=True)) as own, Peer(authority.serving(asks=True)) as other:
+        assert run("profile", "set", "tls", "--url", own.url, *files).status == 0
+        home = (*LIST, "--profile", "tls", "--access-token", "t")
+        assert run(*home).status == 0
+        distrusts = run(*home, "--api-url", other.url)
+        monkeypatch.setenv("SSL_CERT_FILE", authority.file)
+        shows_none = run(*home, "--api-url", other.url)
+    assert "is not trusted" in distrusts.stderr
+    assert "does the server want a certificate?" in shows_none.stderr
+    assert other.asked == []
 
 
 def test_a_proxy_leads_to_a_real_server(

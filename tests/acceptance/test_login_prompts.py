@@ -12,7 +12,10 @@ from tests.acceptance.transcript import Stage, plain, run_here
 
 ADDRESS = "The address of the server: "
 TOKEN = "Access token (of smply tokens create, not shown): "
-ORG = "Name of one to create (empty: not now): "
+ORG = "Create one? [y/N] "
+NAME = "Its name: "
+WHERE = "Signing in to http://127.0.0.1:PORT, as profile default\n"
+NEXT = "\nNext       smply whoami\n"
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +70,9 @@ def test_the_address_and_the_token_are_asked_for(stage: Stage, asked: Session) -
     asked.type_on(f"{stage.address}\n", TOKEN)
     assert asked.type(f"{stage.known('sbat_owner')}\n") == 0
     assert stage.hide(plain(asked.screen)) == (
-        f"{ADDRESS}http://127.0.0.1:PORT\n{TOKEN}\n"
+        f"{ADDRESS}http://127.0.0.1:PORT\n{WHERE}{TOKEN}\n"
         "signed in   usr_1\nserver      http://127.0.0.1:PORT\norg         org_1\n"
-        "profile     default, in use\n"
+        f"profile     default, in use\n{NEXT}"
     )
     assert stored(stage) == ["default.json"]
 
@@ -91,9 +94,8 @@ def test_one_leaves_at_the_token(stage: Stage, asked: Session, keys: str, status
     assert asked.type(keys) == status
     left = "" if status == 130 else "error: there was no token; nothing was done\n"
     hint = "" if status == 130 else "hint:  smply login --help\n"
-    assert (
-        stage.hide(plain(asked.screen)) == f"{ADDRESS}http://127.0.0.1:PORT\n{TOKEN}\n{left}{hint}"
-    )
+    asked_for = f"{ADDRESS}http://127.0.0.1:PORT\n{WHERE}{TOKEN}\n"
+    assert stage.hide(plain(asked.screen)) == f"{asked_for}{left}{hint}"
     assert stored(stage) == []
 
 
@@ -102,6 +104,20 @@ def test_a_token_that_is_refused_stores_nothing(stage: Stage, asked: Session) ->
     assert asked.type("nonsense\n") == 4
     assert "nonsense" not in asked.screen
     assert stored(stage) == []
+
+
+def test_the_secret_of_a_key_is_asked_for(stage: Stage) -> None:
+    """It is not shown, as a token is not."""
+    owner = ["--api-url", stage.address, "--access-token", stage.known("sbat_owner")]
+    made = told(stage, "keys", "create", "--name", "k", "--use", "ci", *owner, "--jq", ".id, .key")
+    key, secret = made.split()
+    session = Session(stage, ["smply", "login", "--api-url", stage.address, "--key-id", key])
+    session.read_until(f"as profile default\nThe secret of {key} (not shown): ")
+    session.wait_until_it_reads()
+    assert session.type(f"{secret}\n") == 0
+    session.close()
+    assert secret not in session.screen
+    assert told(stage, "whoami", "--quiet") == key
 
 
 @pytest.fixture
@@ -114,19 +130,22 @@ def alone(stage: Stage, asked: Session, orphan: str) -> Session:
 
 def test_a_person_without_an_org_is_helped_to_one(stage: Stage, alone: Session) -> None:
     """G5."""
+    alone.type_on("y\n", NAME)
     assert alone.type("acme\n") == 0
     screen = stage.hide(plain(alone.screen)).partition(f"{TOKEN}\n")[2]
     assert screen == (
-        f"You are in no org yet.\n{ORG}acme\nCreated    acme, org_1\n"
+        f"You are in no org yet.\n{ORG}y\n{NAME}acme\nCreated    acme, org_1\n"
         "signed in   usr_1\nserver      http://127.0.0.1:PORT\norg         org_1\n"
-        "profile     default, in use\n"
+        f"profile     default, in use\n{NEXT}"
     )
     assert "acme" in told(stage, "orgs", "list", "--jq", ".[].name").split()
 
 
-def test_an_org_can_wait(stage: Stage, alone: Session) -> None:
+@pytest.mark.parametrize("answer", ["\n", "n\n", "acme\n"])
+def test_an_org_can_wait(stage: Stage, alone: Session, answer: str) -> None:
     """G5; what needs one says how there comes to be one."""
-    assert alone.type("\n") == 0
+    assert alone.type(answer) == 0
+    assert "remark: there is still none: smply orgs create --name NAME\n" in plain(alone.screen)
     assert stored(stage) == ["default.json"]
     done = run_here(stage, ["smply", "keys", "list"], None)
     assert done.stderr == (

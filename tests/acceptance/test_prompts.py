@@ -68,3 +68,17 @@ def test_where_there_is_nobody_it_is_declined_at_once(stage: Stage, stdin: str) 
     assert (done.status, done.stdout) == (3, "")
     assert "error: not confirmed: there was no answer; nothing was done\n" in done.stderr
     assert machines(stage) == "empty\n"
+
+
+@pytest.mark.parametrize("answer", ["y", "yes", "Y", "https://id.example.com/"])
+def test_where_the_npm_tool_asks_for_a_yes_a_yes_will_do(stage: Stage, answer: str) -> None:
+    """F11: there is no name that one could mistake for another."""
+    identity = ["smply", "identity-providers"]
+    issuer = ["--issuer", "https://id.example.com/"]
+    keys = ["-l", "RS256", "--jwks-url", "https://id.example.com/j", "-m", '{"sub.$": "$.sub"}']
+    assert run_piped(stage, [*identity, "upsert", *issuer, *keys], None).status == 0
+    session = Session(stage, [*identity, "delete", *issuer])
+    session.read_until("Delete it? [y/N] ")
+    assert session.type(f"{answer}\n") == 0
+    session.close()
+    assert run_piped(stage, [*identity, "list", "--jq", "length"], None).stdout == "0\n"

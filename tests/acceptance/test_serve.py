@@ -92,6 +92,27 @@ def test_there_is_one_server_of_a_directory(house: House) -> None:
     assert (house.data / "server.json").exists()
 
 
+@pytest.mark.parametrize("way", [(), ("--detach",)])
+def test_the_port_of_its_own_server_is_not_said_to_be_taken(
+    house: House, way: tuple[str, ...]
+) -> None:
+    server = house.serve("--port", "0")
+    port = server.told["url"].rpartition(":")[2]
+    told = house.run("serve", "--port", port, *way, status=1)
+    assert f"another smply serve has {house.data} (process {server.process.pid}, " in told
+    assert "cannot listen" not in told
+
+
+@pytest.mark.parametrize("public", [(), ("--public-url", "http://machines.example")])
+def test_where_everybody_comes_in_uploads_need_an_address(
+    house: House, public: tuple[str, ...]
+) -> None:
+    server = house.serve("--port", "0", "--host", "0.0.0.0", *public)
+    server.stop()
+    said = f"remark: uploads are sent to {server.told['url']}, where nobody else finds it"
+    assert (said in server.log.read_text()) == (not public)
+
+
 def test_a_port_that_is_taken_is_a_sentence(house: House) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         told = house.run("serve", "--port", str(taken.getsockname()[1]), status=2)

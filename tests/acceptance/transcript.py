@@ -176,7 +176,10 @@ class Stage:
         return text
 
     def _tell(self) -> None:
-        (self.path / "clock").write_text(str(self.now))
+        # Whoever reads it meanwhile, such as a server, finds a time there.
+        written = self.path / ".clock"
+        written.write_text(str(self.now))
+        written.replace(self.path / "clock")
 
     def copy(self, name: str) -> None:
         source = EXAMPLE if name == "toggler.ts" else FILES / name

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from smply.cli import main
+from smply.cli import _complete, main
 from tests.cli.conftest import Run
+from tests.peers import Peer, http
 
 SCRIPTS = Path(__file__).parents[2] / "completions"
 
@@ -95,6 +97,18 @@ def test_other_shells_are_answered_in_their_way(
     monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
     assert main([]) == 0
     assert capsys.readouterr().out.startswith(answer)
+
+
+def test_who_never_ends_is_not_waited_for(
+    complete: Complete, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its pages comes in time, and each names another."""
+    monkeypatch.setattr(_complete, "_PATIENCE_SECONDS", 0.3)
+    count = itertools.count()
+    endless = Peer(answers=(lambda: http(f'{{"machines":[],"cursor":"{next(count)}"}}'),))
+    with endless as peer:
+        assert complete(f"smply machines get --api-url {peer.url} --access-token t -m ") == []
+    assert len(peer.asked) > 1
 
 
 def test_completion_makes_no_data_directory(complete: Complete, data_dir: Path) -> None:

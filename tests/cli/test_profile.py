@@ -158,14 +158,30 @@ def test_an_unusable_directory_is_one_sentence(
     "command",
     [
         ("profile", "list"), ("profile", "show"), ("profile", "set", "prod", "--org", ORGS[0]),
-        ("orgs", "default", "set", "--org", ORGS[0]), ("profile", "use", "ci"), ("logout",),
-        ("profile", "delete", "prod", "--yes"),
+        ("orgs", "default", "set", "--org", ORGS[0]), ("profile", "use", "ci"),
     ],
 )  # fmt: skip
 def test_a_locked_keyring_hinders_only_who_needs_it(
     run: Run, locked: Any, command: tuple[str, ...]
 ) -> None:
     assert run(*command).status == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "done"),
+    [(("logout",), "is signed out"), (("profile", "delete", "prod", "--yes"), "is deleted")],
+)
+def test_who_leaves_a_secret_in_a_keyring_is_told(
+    run: Run, locked: Any, profiles: Profiles, command: tuple[str, ...], done: str
+) -> None:
+    """It is done as far as it can be."""
+    said = run(*command)
+    assert (said.status, said.stdout) == (1, "")
+    assert f"error: profile prod {done}, but the system's keyring keeps the credential" in (
+        said.stderr
+    )
+    assert said.stderr.endswith("hint:  unlock the keyring, and remove it there\n")
+    assert "prod" not in profiles.names() or profiles.load("prod").credential is None
 
 
 def test_a_locked_keyring_is_told_to_who_needs_it(run: Run, locked: Any) -> None:
@@ -246,7 +262,6 @@ def signing_in(*orgs: str) -> Peer:
 @pytest.mark.parametrize(
     ("flags", "variables", "name"),
     [
-        ((), {}, "prod"),
         ((), {"SMPLY_PROFILE": "ci"}, "ci"),
         (("--profile", "new"), {"SMPLY_PROFILE": "ci"}, "new"),
     ],
@@ -265,6 +280,54 @@ def test_who_signs_in_does_so_to_the_profile_that_is_named(
     assert profiles.load(name) == Profile(name, peer.url, org=ORGS[0], token="sbat_new")
     assert profiles.in_use() == name
     assert all(profiles.load(each) == kept[each] for each in kept if each != name)
+    assert (f"remark: what it had for {URL} is left behind\n" in done.stderr) == (name == "ci")
+
+
+def test_who_signs_in_to_a_second_server_keeps_the_credential_of_the_first(
+    run: Run, profiles: Profiles, type_in: Callable[[str], None]
+) -> None:
+    """It was perhaps told once."""
+    before = profiles.load("prod")
+    profiles.save(Profile("127-0-0-1", OTHER))
+    type_in("sbat_new\n")
+    with signing_in(ORGS[0]) as peer:
+        done = run("login", "--api-url", peer.url, "--token-stdin")
+    assert (done.status, done.json["profile"]) == (0, "127-0-0-1-2")
+    assert f"remark: profile prod is of {URL}, and stays as it was\n" in done.stderr
+    assert profiles.load("prod") == before
+    assert profiles.in_use() == "127-0-0-1-2"
+
+
+def test_who_signs_in_again_to_a_second_server_needs_no_third_profile(
+    run: Run, profiles: Profiles, type_in: Callable[[str], None]
+) -> None:
+    type_in("sbat_new\n")
+    with signing_in(ORGS[0]) as peer:
+        profiles.save(Profile("127-0-0-1", peer.url, token="sbat_old"))
+        assert run("login", "--api-url", peer.url, "--token-stdin").status == 0
+    assert profiles.load("127-0-0-1").token == "sbat_new"
+    assert profiles.names() == ["local", "127-0-0-1", "ci", "prod"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "says", "hint"),
+    [
+        (("--token-stdin", "--secret-stdin"), "--token-stdin and --secret-stdin are two", "leave"),
+        (("--token-stdin", "--key-id", "k"), "--token-stdin and --key-id are two", "leave"),
+        (("--secret-stdin",), "--secret-stdin is of a key, and none is named", "--key-id ID"),
+        (("--key-id", "k"), "--key-id is a key without its secret", "--secret-stdin < FILE"),
+        (("--token-stdin",), "there is no credential on stdin", "--token-stdin < FILE"),
+        (("--key-id", "k", "--secret-stdin"), "there is no credential", "--secret-stdin < FILE"),
+    ],
+)
+def test_half_a_credential_is_refused_by_what_was_given(
+    run: Run, type_in: Callable[[str], None], flags: tuple[str, ...], says: str, hint: str
+) -> None:
+    type_in("")
+    done = run("login", "--api-url", URL, *flags)
+    assert done.status == 2
+    assert done.stderr.startswith(f"error: {says}")
+    assert f"hint:  {hint}" in done.stderr
 
 
 @pytest.mark.parametrize("given", [("--profile", "local"), ("--data-dir", "x"), ()])
@@ -320,3 +383,91 @@ def test_an_org_that_one_is_not_in_is_refused_and_nothing_kept(
     assert done.status == 2
     assert f"hint:  --org {ORGS[0]}" in done.stderr
     assert profiles.load("prod") == before
+
+
+# What is said of it, and what is refused.
+
+
+@pytest.fixture
+def asked(profiles: Profiles) -> Iterator[Peer]:
+    """A server that is neither that of a profile nor this machine."""
+    with signing_in(ORGS[0]) as peer:
+        yield peer
+
+
+def test_nobody_is_told_of_a_profile_that_has_no_part_in_it(run: Run, asked: Peer) -> None:
+    told = ("--api-url", asked.url, "--access-token", SECRET)
+    assert run("whoami", *told).json["profile"] is None
+
+
+def test_on_a_terminal_it_is_said_that_there_is_none(look: Run, asked: Peer) -> None:
+    told = ("--api-url", asked.url, "--access-token", SECRET)
+    assert "profile   none\n" in look("whoami", *told).stdout
+
+
+def test_this_machine_and_a_profile_by_its_address_keep_their_names(
+    run: Run, asked: Peer, profiles: Profiles
+) -> None:
+    profiles.save(Profile("prod", asked.url, token=SECRET))
+    assert run("whoami", "--api-url", asked.url).json["profile"] == "prod"
+    assert run("whoami", "--profile", "local").json["profile"] == "local"
+
+
+def test_local_leaves_what_the_environment_says_aside(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nonsense too."""
+    monkeypatch.setenv("SMPLY_API_URL", "nonsense")
+    assert run("machines", "list").status == 2
+    assert run("machines", "list", "--profile", "local").status == 0
+
+
+def test_a_secret_without_its_key_is_refused_but_for_signing(
+    run: Run, profiles: Profiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMPLY_SECRET_KEY", f"sbsec_{'A' * 43}")
+    done = run("profile", "show")
+    assert done.status == 2
+    assert done.stderr == (
+        "error: SMPLY_SECRET_KEY is the secret of a key, and none is named\n"
+        "hint:  set SMPLY_KEY_ID\n"
+    )
+    key = "sbk_AAAAAAAAAAAAAAAAAAAAAA"
+    assert run("tokens", "generate", "--key", key, "--claims", "{}").status == 0
+    assert run("machines", "list", "--profile", "local").status == 0
+
+
+def test_certificates_that_cannot_be_used_are_refused(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "k.pem"
+    file.write_text("no PEM")
+    set_new = ("profile", "set", "new", "--url", URL)
+    refused = run(*set_new, "--ca", str(file))
+    assert (refused.status, refused.stderr.partition("\n")[0]) == (
+        2, f"error: --ca: {file} holds no certificates",
+    )  # fmt: skip
+    refused = run(*set_new, "--client-key", str(file))
+    assert (refused.status, refused.stderr.partition("\n")[2]) == (2, "hint:  --client-cert FILE\n")
+    assert run("profile", "list", "--quiet").stdout == "local\n"
+    assert run(*set_new, "--client-key", str(file), "--client-cert", str(file)).status == 0
+
+
+def test_a_list_says_that_the_one_in_use_is_gone(
+    run: Run, profiles: Profiles, config: Path
+) -> None:
+    assert "remark" not in run("profile", "list").stderr
+    (config / "profiles" / "prod.json").unlink()
+    assert run("profile", "list").stderr == (
+        "remark: there is no profile prod, which is in use by smply profile use:"
+        " smply profile use local\n"
+    )
+
+
+def test_show_says_that_a_profile_is_named_by_its_name(run: Run, profiles: Profiles) -> None:
+    assert run("profile", "show", "ci").json["profile"] == {"value": "ci", "from": "NAME"}
+    assert run("profile", "show", "local").json["server"]["from"] == "NAME"
+    assert run("profile", "show", "--profile", "ci").json["profile"]["from"] == "--profile"
+
+
+def test_the_secret_of_supabase_is_no_key_of_ours(run: Run) -> None:
+    told = run("identity-providers", "upsert-supabase", "--help").stdout
+    assert "Its JWT secret is the first line of stdin." in " ".join(told.split())

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gzip
+import itertools
 import json
 import random
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,14 +23,27 @@ from smply import AsyncClient, Client
 from smply.client import Watch, _base
 from smply.client._base import error_from, is_worth_another_try, pause_before
 from smply.errors import ApiError, BadAnswer, NoAnswer, SmplyError, UsageError
-from tests.peers import MACHINES, Answer, Authority, Between, Peer, alone, http, nobody, page
+from tests.peers import (
+    MACHINES,
+    Answer,
+    Authority,
+    Between,
+    Peer,
+    alone,
+    dripping,
+    http,
+    nobody,
+    page,
+)
 
 Ask = Callable[..., Any]
 
 
 def with_client(url: str, verb: str = "list", **options: Any) -> Any:
-    """Lists machines, or creates one."""
+    """Lists machines, creates one, or uploads a version of it."""
     with Client(url, **{"token": "t", **options}) as client:
+        if verb == "upload":
+            return client.versions.create("m", b"export default 1")
         return client.machines.list() if verb == "list" else client.machines.create("m")
 
 
@@ -36,6 +52,8 @@ def with_async_client(url: str, verb: str = "list", **options: Any) -> Any:
         async with AsyncClient(url, **{"token": "t", **options}) as client:
             if verb == "list":
                 return await client.machines.list()
+            if verb == "upload":
+                return await client.versions.create("m", b"export default 1")
             return await client.machines.create("m")
 
     return asyncio.run(ask())
@@ -100,6 +118,45 @@ def test_a_dead_server_is_given_up(ask: Ask, verb: str) -> None:
     assert error.was_sent
     assert ("look before you try again" in str(error.hint)) == (verb == "create")
     assert len(peer.asked) == 1
+
+
+HEAD = b"HTTP/1.1 200 So\r\n"
+
+DRIPS = {
+    "body": dripping(HEAD + b"\r\n", b" "),
+    "headers": dripping(HEAD, b"a: b\r\n"),
+    "hints": dripping(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("what", DRIPS)
+def test_a_server_that_drips_is_given_up(what: str) -> None:
+    """httpx counts anew with each byte. What the other client reads of headers it cannot bound."""
+    for ask in [with_async_client] + [with_client] * (what == "body"):
+        with Peer(answers=(DRIPS[what],)) as peer:
+            error = failing(ask, peer.url, timeout=0.2)
+        assert isinstance(error, NoAnswer)
+        assert error.message == f"{peer.url} did not answer in time"
+        assert (error.was_sent, len(peer.asked)) == (True, 1)
+
+
+def test_an_upload_may_take_as_long_as_it_goes_on() -> None:
+    """Its parts take longer than all the patience there is for an answer."""
+
+    class Slow(Watch):
+        def sent(self, done: int, total: int) -> None:
+            time.sleep(0.05)
+
+    file = ("x.js", bytes(1_500_000), "application/javascript")
+
+    async def upload(url: str) -> float:
+        began = time.monotonic()
+        async with AsyncClient(url, token="t", timeout=0.4, watch=Slow()) as client:
+            await client.ask(_base.Call("POST", f"{url}/upload", _base.nothing, file=file))
+        return time.monotonic() - began
+
+    with Peer(answers=(http(b"", 204),)) as peer:
+        assert asyncio.run(upload(peer.url)) > 1.0
 
 
 @pytest.mark.parametrize("answer", [b"", http(MACHINES)[:-3], b"HTTP/1.1 200 OK\r\ncontent-"])
@@ -167,7 +224,7 @@ def test_a_redirect_is_told_and_not_followed(ask: Ask, status: int) -> None:
     [
         http(b"junk"), http(b"[]"), http(b"{}"), http(b'{"machines": 5}'), http(b""),
         http(b'{"machines": [{"name": 5}]}'), http(b'{"machines": [], "cursor": {}}'),
-        http(b"\xff\xfe"), http(b"[" * 10_000),
+        http(b"\xff\xfe"), http(b"[" * 10_000), http(b'{"machines":' + b"[" * 100_000),
     ],
 )  # fmt: skip
 def test_an_answer_of_something_else_is_told(ask: Ask, answer: bytes) -> None:
@@ -183,6 +240,19 @@ def test_an_answer_that_cannot_be_unpacked_is_told(ask: Ask) -> None:
         error = failing(ask, peer.url)
     assert isinstance(error, BadAnswer)
     assert "cannot be read" in error.message
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_no_more_is_read_than_has_room(ask: Ask, packed: bool) -> None:
+    """What takes 1 MB may unpack to 1 GB."""
+    part = bytes(1_000_000)
+    answer: Answer = lambda: itertools.chain([HEAD + b"\r\n"], itertools.repeat(part))  # noqa: E731
+    if packed:
+        answer = http(gzip.compress(bytes(101_000_000), 1), content_encoding="gzip")
+    with Peer(answers=(answer,)) as peer:
+        error = failing(ask, peer.url)
+    assert isinstance(error, BadAnswer)
+    assert (error.message, len(peer.asked)) == ("the answer is longer than 100 MB", 1)
 
 
 @hypothesis.given(
@@ -433,6 +503,17 @@ def test_a_proxy_that_is_not_there_is_told(ask: Ask, monkeypatch: pytest.MonkeyP
     assert "hush" not in error.message
 
 
+def test_a_port_that_cannot_be_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop says it in its own way; where there is none, the system cuts the number."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:99999")
+    error = failing(with_async_client, "http://a.example", "create")
+    assert isinstance(error, NoAnswer)
+    assert error.message == (
+        "the proxy http://127.0.0.1:99999 cannot be reached: there is no port of that number"
+    )
+    assert not error.was_sent
+
+
 @pytest.mark.parametrize("proxy", ["ftp://me:hush@a.example", "socks5://me:hush@a.example"])
 def test_a_proxy_of_an_unknown_kind_is_told(
     ask: Ask, monkeypatch: pytest.MonkeyPatch, proxy: str
@@ -536,6 +617,44 @@ def test_an_upload_is_told_as_it_goes_and_bears_no_credential() -> None:
     assert [asked.method for asked in peer.asked] == ["POST", "POST", "PUT"]
     assert "authorization" not in peer.asked[1].headers
     assert "authorization" in peer.asked[2].headers
+
+
+@pytest.mark.parametrize("to", ["", "/upload", "ftp://a.example/x", "http://[bad", "http://"])
+def test_an_upload_to_nowhere_is_told(ask: Ask, to: str) -> None:
+    """Of the query, which is a signature, nothing is said."""
+    told = {"machineVersionId": "v", "codeUploadUrl": f"{to}?hush", "codeUploadFields": {}}
+    with Peer(answers=(http(json.dumps(told)),)) as peer:
+        error = failing(ask, peer.url, "upload")
+    assert isinstance(error, BadAnswer)
+    assert error.message == f'the server names no address for the code: "{to}"'
+    assert len(peer.asked) == 1
+
+
+def test_no_code_goes_from_tls_to_plain_http(ask: Ask, authority: Authority) -> None:
+    with Peer() as plain, Peer(authority.serving()) as peer:
+        peer.answers = (begun(plain),)
+        error = failing(ask, peer.url, "upload", ca=authority.file)
+    assert isinstance(error, BadAnswer)
+    assert error.message.endswith(f"wants the code without it: {plain.url}/upload")
+    assert plain.asked == []
+
+
+def test_another_host_is_shown_no_certificate_and_not_trusted_by_ours(
+    ask: Ask, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are for the server itself."""
+    options = {"ca": authority.file, "certificate": authority.shown}
+    with Peer(authority.serving("localhost", asks=True)) as other:
+        other.url = f"https://localhost:{other.port}"
+        with Peer(authority.serving(asks=True), answers=(begun(other),)) as peer:
+            untrusted = failing(ask, peer.url, "upload", **options)
+            monkeypatch.setenv("SSL_CERT_FILE", authority.file)
+            unknown = failing(ask, peer.url, "upload", **options)
+    assert "not trusted" in untrusted.message
+    assert (
+        unknown.hint == "does the server want a certificate? --client-cert of `smply profile set`"
+    )
+    assert other.asked == []
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])

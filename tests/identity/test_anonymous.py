@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from smply.contract import USES
 from smply.errors import ExchangeRefused
-from smply.identity.scopes import USES
 from smply.ids import ORG, show_id
 from tests.identity.support import Desk, signed
 

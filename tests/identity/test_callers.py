@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from smply.contract import USES
 from smply.errors import ApiError, InvalidParameter
-from smply.identity.scopes import ROLES, SCOPES, USES
+from smply.identity.scopes import ROLES, SCOPES
 from smply.ids import ORG, USER, show_id
 from tests.identity.support import AUD, Desk, packed, signed
 
