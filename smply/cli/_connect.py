@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from smply.clock import Clock as Clock
     from smply.config import Config
     from smply.connection import Connection
+    from smply.directory import ServerMark
     from smply.models import Page
 
 T = TypeVar("T")
@@ -59,30 +60,51 @@ async def _local(
 
     What machines print and the engine remarks goes to `output`, or else to the server's log.
     """
+    from smply.directory import ServerLock
+
+    org = _org(connection, of_key=token is not None)
+    running = ServerLock(config.data_dir).running()
+    opened = (
+        _in_process(config, output, token, org)
+        if running is None
+        else _by_server(running, output, token, org)
+    )
+    async with opened as client:
+        yield client
+
+
+@asynccontextmanager
+async def _by_server(
+    running: ServerMark, output: Output, token: str | None, org: str | None
+) -> AsyncIterator[AsyncClient]:
     import httpx
 
     from smply.cli._waiting import Waiting
     from smply.client import AsyncClient
-    from smply.directory import ServerLock
-    from smply.server import LOCAL_URL, open_local
 
-    org = _org(connection, of_key=token is not None)
-    running = ServerLock(config.data_dir).running()
-    if running is not None:
-        # One of our own: a proxy that the environment names is not shown the owner's token.
-        # It speaks no TLS, and certificates take 30 ms to load.
-        transport = httpx.AsyncHTTPTransport(uds=running.uds, verify=False)
-        own = org or (running.org if token is None else None)
-        bearer = running.token if token is None else token
-        waiting = Waiting(output, running.url)
-        try:
-            async with AsyncClient(
-                running.url, token=bearer, org=own, transport=transport, watch=waiting
-            ) as client:  # fmt: skip
-                yield client
-        finally:
-            waiting.stop()
-        return
+    if token is None:
+        token, org = running.token, org or running.org
+    # One of our own: a proxy that the environment names is not shown the owner's token.
+    # It speaks no TLS, and certificates take 30 ms to load.
+    transport = httpx.AsyncHTTPTransport(uds=running.uds, verify=False)
+    waiting = Waiting(output, running.url)
+    try:
+        async with AsyncClient(
+            running.url, token=token, org=org, transport=transport, watch=waiting
+        ) as client:
+            yield client
+    finally:
+        waiting.stop()
+
+
+@asynccontextmanager
+async def _in_process(
+    config: Config, output: Output, token: str | None, org: str | None
+) -> AsyncIterator[AsyncClient]:
+    import httpx
+
+    from smply.client import AsyncClient
+    from smply.server import LOCAL_URL, open_local
 
     async with (
         open_local(

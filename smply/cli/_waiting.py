@@ -80,6 +80,6 @@ class Waiting(Watch):
 
 
 def _series(version: str) -> tuple[int, ...]:
-    """What may differ in nothing that is said between the two: the number before the last."""
+    """The first two numbers of a version: those who share them understand each other."""
     numbers = version[:20].split(".")[:2]
     return tuple(int(number) if re.fullmatch("[0-9]+", number) else 0 for number in numbers)

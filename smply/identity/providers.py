@@ -119,7 +119,7 @@ class Providers:
         """Keep the token provider of a service, or change it (S119). Raises InvalidParameter."""
         if SERVICE.fullmatch(service) is None:
             raise InvalidParameter(
-                "a service has 1 to 128 of A-Z a-z 0-9 _ . - and is not of dots alone",
+                "a service has 1 to 128 of A-Z a-z 0-9 _ . - and is neither . nor ..",
                 parameter="service",
             )
         _check_mapping(mapping)
